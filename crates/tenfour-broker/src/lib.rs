@@ -3,3 +3,22 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+
+pub use counters::Counters;
+pub use error::{DataError, InsertError, JoinError, RequestError};
+pub use id::{InvalidSocketId, SocketId};
+pub use limits::Limits;
+pub use message::{Body, Message};
+pub use namespace::{Departed, Joined, Member, Namespace};
+pub use request::{Event, Outcome, RequestId, Why};
+pub use target::Target;
+
+mod counters;
+mod error;
+mod id;
+mod limits;
+mod message;
+mod namespace;
+pub mod registry;
+mod request;
+mod target;

@@ -1,0 +1,83 @@
+//! Why a namespace refuses a call.
+
+use crate::SocketId;
+
+/// Why a socket cannot be inserted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InsertError {
+    /// There is a socket of this id.
+    #[error("the namespace has a socket {id} already; draw a new id")]
+    Exists {
+        /// The id that both claim.
+        id: SocketId,
+    },
+    /// The namespace is full.
+    #[error("the namespace holds {limit} sockets; refuse this one, or raise `Limits::sockets`")]
+    Full {
+        /// [`Limits::sockets`](crate::Limits::sockets).
+        limit: usize,
+    },
+}
+
+/// Why a socket cannot join a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// There is no such socket: it never came, or has left.
+    #[error("the namespace has no socket {id}; it has left, so drop what was meant for it")]
+    Unknown {
+        /// The id asked for.
+        id: SocketId,
+    },
+    /// The room's name is too long.
+    #[error(
+        "a room's name of {length} bytes is over {limit}; shorten it, or raise `Limits::room_name_bytes`"
+    )]
+    NameTooLong {
+        /// Bytes of the name.
+        length: usize,
+        /// [`Limits::room_name_bytes`](crate::Limits::room_name_bytes).
+        limit: usize,
+    },
+    /// The socket is in as many rooms as it may be.
+    #[error("the socket is in {limit} rooms; leave one first, or raise `Limits::rooms_per_socket`")]
+    TooManyRooms {
+        /// [`Limits::rooms_per_socket`](crate::Limits::rooms_per_socket).
+        limit: usize,
+    },
+}
+
+/// Why a socket's data cannot be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// There is no such socket: it never came, or has left.
+    #[error("the namespace has no socket {id}; it has left, so drop what was meant for it")]
+    Unknown {
+        /// The id asked for.
+        id: SocketId,
+    },
+    /// The data is too long.
+    #[error(
+        "a socket's data of {length} bytes is over {limit}; keep less in it, or raise `Limits::data_bytes`"
+    )]
+    TooLong {
+        /// Bytes of the data.
+        length: usize,
+        /// [`Limits::data_bytes`](crate::Limits::data_bytes).
+        limit: usize,
+    },
+}
+
+/// Why a request cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// Too many requests are pending.
+    #[error("{limit} requests are pending; wait for one to be done, or raise `Limits::pending_requests`")]
+    TooMany {
+        /// [`Limits::pending_requests`](crate::Limits::pending_requests).
+        limit: usize,
+    },
+}
