@@ -1,0 +1,71 @@
+// The stock client, made convenient for tests: it is closed when the test ends, and what one waits for is a promise.
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe } from "node:test";
+import { io } from "socket.io-client";
+
+const TRANSPORTS = { polling: ["polling"], websocket: ["websocket"], upgrade: ["polling", "websocket"] };
+
+/** Declares the tests of `body` once for each way to connect; `body` gets the client option `transports`. */
+export function overEachTransport(body) {
+  for (const [name, transports] of Object.entries(TRANSPORTS)) {
+    describe(`over ${name}`, () => body(transports));
+  }
+}
+
+/** A client on a connection of its own, not yet connected. `address` is a server's URL with the namespace. */
+export function client(t, address, options = {}) {
+  const socket = io(address, { forceNew: true, reconnectionDelay: 20, reconnectionDelayMax: 100, ...options });
+  t.after(() => {
+    socket.io.reconnection(false);
+    socket.disconnect();
+    socket.io.engine?.close();
+  });
+  return socket;
+}
+
+/** A client that is connected. */
+export async function connect(t, address, options) {
+  return connected(client(t, address, options));
+}
+
+/** Waits until `socket` is connected; a refusal rejects. */
+export function connected(socket) {
+  if (socket.connected) return socket;
+  return new Promise((resolve, reject) => {
+    socket.once("connect", () => resolve(socket));
+    socket.once("connect_error", reject);
+  });
+}
+
+/** The arguments of the next `event`. `emitter` is a socket, a manager or an engine. */
+export function next(emitter, event) {
+  return new Promise((resolve) => emitter.once(event, (...args) => resolve(args)));
+}
+
+/** The arguments of every `event`, as they come; `list.until(n)` waits for the n-th. */
+export function collect(socket, event) {
+  const list = [];
+  socket.on(event, (...args) => list.push(args));
+  list.until = (count) => eventually(`${count} ${event}`, () => list.length >= count && list, () => list.length);
+  return list;
+}
+
+/** Waits until the client's connection is the WebSocket that it upgraded to. */
+export async function upgraded(socket) {
+  const { engine } = socket.io;
+  if (engine.transport.name === "polling") await next(engine, "upgrade");
+}
+
+/** Repeats `check` until it answers something true, and answers that. */
+export async function eventually(what, check, state = () => "") {
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    const value = await check();
+    if (value) return value;
+    if (Date.now() > deadline) throw new Error(`no ${what} within 20 s ${state()}`);
+    await sleep(5);
+  }
+}
+
+/** What every test may compare: a number that no other test uses, with room for a million after it. */
+export const uniqueBase = () => Math.floor(Math.random() * 1e9) * 1e6;
