@@ -3,3 +3,19 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+
+#[cfg(any(feature = "engineio", feature = "websocket"))]
+mod base64;
+#[cfg(feature = "engineio")]
+pub mod engineio;
+mod error;
+#[cfg(feature = "json")]
+pub mod json;
+mod limits;
+#[cfg(feature = "socketio")]
+pub mod socketio;
+
+pub use bytes::{Bytes, BytesMut};
+pub use bytestring::ByteString;
+pub use error::{DecodeError, DecodeErrorKind};
+pub use limits::Limits;

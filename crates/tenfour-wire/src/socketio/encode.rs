@@ -1,0 +1,63 @@
+//! Packets as text.
+
+use bytes::{BufMut, BytesMut};
+
+use super::{AckId, Args, EventName};
+use crate::json::string;
+
+/// Appends a CONNECT packet; `data` is the text of a JSON object.
+pub fn encode_connect(out: &mut BytesMut, namespace: &str, data: Option<&str>) {
+    encode_head(out, b'0', 0, namespace, None);
+    out.put_slice(data.unwrap_or_default().as_bytes());
+}
+
+/// Appends a DISCONNECT packet.
+pub fn encode_disconnect(out: &mut BytesMut, namespace: &str) {
+    encode_head(out, b'1', 0, namespace, None);
+}
+
+/// Appends an EVENT packet, or the text of a BINARY_EVENT if `args` has attachments.
+pub fn encode_event(out: &mut BytesMut, namespace: &str, id: Option<AckId>, name: &EventName, args: &Args) {
+    let digit = if args.attachments().is_empty() { b'2' } else { b'5' };
+    encode_head(out, digit, args.attachments().len(), namespace, id);
+    out.put_u8(b'[');
+    match name {
+        EventName::Text(text) => string::encode(text, out),
+        EventName::Number(digits) => out.put_slice(digits.as_bytes()),
+    }
+    if !args.json().is_empty() {
+        out.put_u8(b',');
+    }
+    out.put_slice(args.json().as_bytes());
+    out.put_u8(b']');
+}
+
+/// Appends an ACK packet, or the text of a BINARY_ACK if `args` has attachments.
+pub fn encode_ack(out: &mut BytesMut, namespace: &str, id: AckId, args: &Args) {
+    let digit = if args.attachments().is_empty() { b'3' } else { b'6' };
+    encode_head(out, digit, args.attachments().len(), namespace, Some(id));
+    out.put_u8(b'[');
+    out.put_slice(args.json().as_bytes());
+    out.put_u8(b']');
+}
+
+/// Appends a CONNECT_ERROR packet; `data` is the text of a JSON object or string.
+pub fn encode_connect_error(out: &mut BytesMut, namespace: &str, data: Option<&str>) {
+    encode_head(out, b'4', 0, namespace, None);
+    out.put_slice(data.unwrap_or_default().as_bytes());
+}
+
+fn encode_head(out: &mut BytesMut, digit: u8, attachments: usize, namespace: &str, id: Option<AckId>) {
+    out.put_u8(digit);
+    if attachments > 0 {
+        string::encode_integer(attachments as u64, out);
+        out.put_u8(b'-');
+    }
+    if namespace != "/" {
+        out.put_slice(namespace.as_bytes());
+        out.put_u8(b',');
+    }
+    if let Some(id) = id {
+        string::encode_integer(id.get(), out);
+    }
+}
