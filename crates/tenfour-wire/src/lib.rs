@@ -14,6 +14,8 @@ pub mod json;
 mod limits;
 #[cfg(feature = "socketio")]
 pub mod socketio;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 pub use bytes::{Bytes, BytesMut};
 pub use bytestring::ByteString;
