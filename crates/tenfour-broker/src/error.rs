@@ -40,6 +40,12 @@ pub enum JoinError {
         /// [`Limits::room_name_bytes`](crate::Limits::room_name_bytes).
         limit: usize,
     },
+    /// The room would be one more than the namespace may have.
+    #[error("the namespace has {limit} rooms; empty one first, or raise `Limits::rooms`")]
+    Full {
+        /// [`Limits::rooms`](crate::Limits::rooms).
+        limit: usize,
+    },
     /// The socket is in as many rooms as it may be.
     #[error("the socket is in {limit} rooms; leave one first, or raise `Limits::rooms_per_socket`")]
     TooManyRooms {
@@ -78,6 +84,18 @@ pub enum RequestError {
     #[error("{limit} requests are pending; wait for one to be done, or raise `Limits::pending_requests`")]
     TooMany {
         /// [`Limits::pending_requests`](crate::Limits::pending_requests).
+        limit: usize,
+    },
+    /// There is no such socket: it never came, or has left.
+    #[error("the namespace has no socket {id}; it has left, so it will not answer")]
+    Unknown {
+        /// The id asked for.
+        id: SocketId,
+    },
+    /// The socket owes too many answers.
+    #[error("the socket owes {limit} answers; wait for one, or raise `Limits::pending_requests_per_socket`")]
+    Busy {
+        /// [`Limits::pending_requests_per_socket`](crate::Limits::pending_requests_per_socket).
         limit: usize,
     },
 }

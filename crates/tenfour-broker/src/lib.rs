@@ -6,7 +6,7 @@ extern crate alloc;
 
 pub use counters::Counters;
 pub use error::{DataError, InsertError, JoinError, RequestError};
-pub use id::{InvalidSocketId, SocketId};
+pub use id::SocketId;
 pub use limits::Limits;
 pub use message::{Body, Message};
 pub use namespace::{Departed, Joined, Member, Namespace};

@@ -10,8 +10,10 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Sockets; by default 1,000,000.
+    /// Sockets; by default 1,000,000. This and `rooms` count at most `u32::MAX`, whatever is set.
     pub sockets: usize,
+    /// Rooms with a member, without the rooms of the sockets' own ids; by default 1,000,000.
+    pub rooms: usize,
     /// Rooms that one socket is in, besides the room of its own id; by default 1,000.
     pub rooms_per_socket: usize,
     /// Bytes of a room's name; by default 256.
@@ -31,6 +33,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sockets: 1_000_000,
+            rooms: 1_000_000,
             rooms_per_socket: 1_000,
             room_name_bytes: 256,
             data_bytes: 64 * 1024,

@@ -104,7 +104,7 @@ impl<P> Namespace<P> {
     ///
     /// # Errors
     /// If there is no such socket, the name is too long, or the socket is in too many rooms.
-    pub fn join(&mut self, _id: SocketId, _room: ByteString) -> Result<bool, JoinError> {
+    pub fn join(&mut self, _id: SocketId, _room: &str) -> Result<bool, JoinError> {
         unimplemented!()
     }
 
@@ -135,7 +135,7 @@ impl<P> Namespace<P> {
     ///
     /// # Errors
     /// If the room's name is too long; then nobody joined.
-    pub fn join_selected(&mut self, _target: &Target, _room: &ByteString) -> Result<Joined, JoinError> {
+    pub fn join_selected(&mut self, _target: &Target, _room: &str) -> Result<Joined, JoinError> {
         unimplemented!()
     }
 
@@ -150,6 +150,14 @@ impl<P> Namespace<P> {
     /// # Errors
     /// If too many requests are pending.
     pub fn open_request(&mut self, _target: &Target, _deadline: Instant) -> Result<RequestId, RequestError> {
+        unimplemented!()
+    }
+
+    /// Expects an answer from one socket alone, not also from whoever joined the room of its id.
+    ///
+    /// # Errors
+    /// If there is no such socket, it owes too many answers, or too many requests are pending.
+    pub fn open_request_to(&mut self, _id: SocketId, _deadline: Instant) -> Result<RequestId, RequestError> {
         unimplemented!()
     }
 

@@ -101,7 +101,7 @@ impl<N: Clone> Registry<N> {
     ///
     /// # Errors
     /// If there are too many dynamic namespaces by now.
-    pub fn create(&mut self, _name: ByteString, _rule: RuleIndex, _handle: N) -> Result<N, QuotaExceeded> {
+    pub fn create(&mut self, _name: &str, _rule: RuleIndex, _handle: N) -> Result<N, QuotaExceeded> {
         unimplemented!()
     }
 
