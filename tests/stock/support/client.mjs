@@ -42,12 +42,16 @@ export function next(emitter, event) {
   return new Promise((resolve) => emitter.once(event, (...args) => resolve(args)));
 }
 
-/** The arguments of every `event`, as they come; `list.until(n)` waits for the n-th. */
+/** The arguments of every `event`: a list that grows as they come. */
 export function collect(socket, event) {
   const list = [];
   socket.on(event, (...args) => list.push(args));
-  list.until = (count) => eventually(`${count} ${event}`, () => list.length >= count && list, () => list.length);
   return list;
+}
+
+/** Waits until `list` has `count` elements. */
+export function filled(list, count) {
+  return eventually(`list of ${count}`, () => list.length >= count && list, () => `(only ${list.length})`);
 }
 
 /** Waits until the client's connection is the WebSocket that it upgraded to. */
