@@ -39,6 +39,8 @@ mod frame;
 mod handshake;
 mod mask;
 mod partial;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 use bytestring::ByteString;
