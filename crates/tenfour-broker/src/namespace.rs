@@ -1,14 +1,17 @@
 //! Sockets, their rooms and what is asked of them.
 
 use alloc::vec::Vec;
-use core::marker::PhantomData;
+use core::fmt;
 
 use bytestring::ByteString;
 use tenfour_delivery::time::Instant;
 
 use crate::{
     Body, Counters, DataError, Event, InsertError, JoinError, Limits, RequestError, RequestId, SocketId,
-    Target,
+    Target, Why,
+    index::Key,
+    members::{Marks, Members, Owed, Slot},
+    request::Requests,
 };
 
 /// The sockets of one namespace: who there is, who is in which room, and who owes an answer.
@@ -20,16 +23,23 @@ use crate::{
 pub struct Namespace<P> {
     name: ByteString,
     limits: Limits,
-    peer: PhantomData<P>,
+    members: Members<P>,
+    requests: Requests,
+    counters: Counters,
+    marks: Marks,
+    /// The sockets of the target at hand; kept for its capacity.
+    selected: Vec<Key>,
 }
 
 /// A socket of a namespace.
 pub struct Member<'a, P> {
-    peer: PhantomData<&'a P>,
+    members: &'a Members<P>,
+    key: Key,
 }
 
 /// What a removed socket leaves behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Departed<P> {
     /// How it was reached.
     pub peer: P,
@@ -41,6 +51,7 @@ pub struct Departed<P> {
 
 /// What came of [`Namespace::join_selected`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Joined {
     /// Sockets that joined, without those that were in the room before.
     pub joined: usize,
@@ -52,8 +63,18 @@ impl<P> Namespace<P> {
     /// An empty namespace. `seed` keys its hash tables: draw it at random where room names come from outside. It
     /// changes no result and no order.
     #[must_use]
-    pub fn new(name: ByteString, limits: Limits, _seed: u64) -> Self {
-        Self { name, limits, peer: PhantomData }
+    pub fn new(name: ByteString, mut limits: Limits, seed: u64) -> Self {
+        limits.sockets = limits.sockets.min(Key::MOST);
+        limits.rooms = limits.rooms.min(Key::MOST);
+        Self {
+            name,
+            limits,
+            members: Members::new(seed),
+            requests: Requests::default(),
+            counters: Counters::default(),
+            marks: Marks::default(),
+            selected: Vec::new(),
+        }
     }
 
     /// Its name, such as `/`.
@@ -62,7 +83,7 @@ impl<P> Namespace<P> {
         &self.name
     }
 
-    /// The bounds that it was made with.
+    /// The bounds that it keeps.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
@@ -71,7 +92,7 @@ impl<P> Namespace<P> {
     /// How many sockets it has.
     #[must_use]
     pub fn len(&self) -> usize {
-        unimplemented!()
+        self.members.len()
     }
 
     /// Whether it has no sockets.
@@ -84,141 +105,298 @@ impl<P> Namespace<P> {
     ///
     /// # Errors
     /// If the id is taken or the namespace is full.
-    pub fn insert(&mut self, _id: SocketId, _peer: P) -> Result<(), InsertError> {
-        unimplemented!()
+    pub fn insert(&mut self, id: SocketId, peer: P) -> Result<(), InsertError> {
+        if self.members.find(id).is_some() {
+            return Err(InsertError::Exists { id });
+        }
+        let limit = self.limits.sockets;
+        if self.members.len() >= limit {
+            return Err(InsertError::Full { limit });
+        }
+        self.members.insert(id, peer);
+        self.counters.inserted += 1;
+        Ok(())
     }
 
-    /// Takes a socket out of the namespace and its rooms; what it still had to answer becomes
-    /// [`Why::Disconnected`](crate::Why::Disconnected). `None` if there is no such socket.
-    pub fn remove(&mut self, _id: SocketId) -> Option<Departed<P>> {
-        unimplemented!()
+    /// Takes a socket out of the namespace and its rooms; what it still had to answer becomes [`Why::Disconnected`].
+    /// `None` if there is no such socket.
+    pub fn remove(&mut self, id: SocketId) -> Option<Departed<P>> {
+        let removed = self.members.remove(self.members.find(id)?);
+        self.counters.removed += 1;
+        for Owed { request, place } in removed.owed {
+            self.settle(request, place, id, Err(Why::Disconnected));
+        }
+        Some(Departed { peer: removed.peer, rooms: removed.rooms, data: removed.data })
     }
 
     /// A socket; `None` if there is no such socket.
     #[must_use]
-    pub fn get(&self, _id: SocketId) -> Option<Member<'_, P>> {
-        unimplemented!()
+    pub fn get(&self, id: SocketId) -> Option<Member<'_, P>> {
+        self.members.find(id).map(|key| Member { members: &self.members, key })
     }
 
     /// Puts a socket into a room: `false` if it was in it before, as it always is in the room of its own id.
     ///
     /// # Errors
-    /// If there is no such socket, the name is too long, or the socket is in too many rooms.
-    pub fn join(&mut self, _id: SocketId, _room: &str) -> Result<bool, JoinError> {
-        unimplemented!()
+    /// If there is no such socket, the name is too long, or the socket or the namespace has too many rooms.
+    pub fn join(&mut self, id: SocketId, room: &str) -> Result<bool, JoinError> {
+        let socket = self.members.find(id).ok_or(JoinError::Unknown { id })?;
+        self.check_name(room)?;
+        self.join_key(socket, room)
     }
 
     /// Takes a socket out of a room: `false` if it was not in it. The room of its own id cannot be left.
-    pub fn leave(&mut self, _id: SocketId, _room: &str) -> bool {
-        unimplemented!()
+    pub fn leave(&mut self, id: SocketId, room: &str) -> bool {
+        let found = self.members.find(id).zip(self.members.find_room(room));
+        found.is_some_and(|(socket, room)| self.members.leave(socket, room))
     }
 
     /// Replaces a socket's data, a JSON text that the broker does not read.
     ///
     /// # Errors
     /// If there is no such socket, or the text is too long.
-    pub fn set_data(&mut self, _id: SocketId, _data: ByteString) -> Result<(), DataError> {
-        unimplemented!()
+    pub fn set_data(&mut self, id: SocketId, data: ByteString) -> Result<(), DataError> {
+        let socket = self.members.find(id).ok_or(DataError::Unknown { id })?;
+        let (length, limit) = (data.len(), self.limits.data_bytes);
+        if length > limit {
+            return Err(DataError::TooLong { length, limit });
+        }
+        self.members.set_data(socket, data);
+        Ok(())
     }
 
-    /// Visits each socket of a target once; says how many there were. Allocates nothing.
-    pub fn select(&mut self, _target: &Target, _each: impl FnMut(SocketId, &P)) -> usize {
-        unimplemented!()
+    /// Visits each socket of a target once; says how many there were. It allocates nothing once it has run with as
+    /// many sockets, and its order depends on the calls made so far alone.
+    pub fn select(&mut self, target: &Target, mut each: impl FnMut(SocketId, &P)) -> usize {
+        self.walk(target, |_, _, slot| each(slot.id, &slot.peer))
     }
 
     /// The same as [`Namespace::select`], with the sockets' rooms and data.
-    pub fn select_members(&mut self, _target: &Target, _each: impl FnMut(Member<'_, P>)) -> usize {
-        unimplemented!()
+    pub fn select_members(&mut self, target: &Target, mut each: impl FnMut(Member<'_, P>)) -> usize {
+        self.walk(target, |members, key, _| each(Member { members, key }))
     }
 
     /// Puts each socket of a target into a room.
     ///
     /// # Errors
-    /// If the room's name is too long; then nobody joined.
-    pub fn join_selected(&mut self, _target: &Target, _room: &str) -> Result<Joined, JoinError> {
-        unimplemented!()
+    /// If the room's name is too long, or the room is one too many for the namespace; then nobody joined.
+    pub fn join_selected(&mut self, target: &Target, room: &str) -> Result<Joined, JoinError> {
+        self.check_name(room)?;
+        self.with_selected(target, |namespace, selected| {
+            let mut result = Joined::default();
+            for &socket in selected {
+                match namespace.join_key(socket, room) {
+                    Ok(joined) => result.joined += usize::from(joined),
+                    Err(JoinError::TooManyRooms { .. }) => result.full += 1,
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(result)
+        })
     }
 
     /// Takes each socket of a target out of a room; says how many were in it.
-    pub fn leave_selected(&mut self, _target: &Target, _room: &str) -> usize {
-        unimplemented!()
+    pub fn leave_selected(&mut self, target: &Target, room: &str) -> usize {
+        let Some(room) = self.members.find_room(room) else { return 0 };
+        self.with_selected(target, |namespace, selected| {
+            selected.iter().filter(|&&socket| namespace.members.leave(socket, room)).count()
+        })
     }
 
     /// Expects an answer from each socket of a target until `deadline`, and numbers the request. Send it to those that
     /// [`Namespace::select_expected`] then visits. With nobody to answer it is done at once.
     ///
+    /// A socket that owes [`Limits::pending_requests_per_socket`] answers is not asked: [`Why::Refused`].
+    ///
     /// # Errors
     /// If too many requests are pending.
-    pub fn open_request(&mut self, _target: &Target, _deadline: Instant) -> Result<RequestId, RequestError> {
-        unimplemented!()
+    pub fn open_request(&mut self, target: &Target, deadline: Instant) -> Result<RequestId, RequestError> {
+        self.check_pending()?;
+        Ok(self.with_selected(target, |namespace, selected| namespace.open(selected, deadline)))
     }
 
     /// Expects an answer from one socket alone, not also from whoever joined the room of its id.
     ///
     /// # Errors
     /// If there is no such socket, it owes too many answers, or too many requests are pending.
-    pub fn open_request_to(&mut self, _id: SocketId, _deadline: Instant) -> Result<RequestId, RequestError> {
-        unimplemented!()
+    pub fn open_request_to(&mut self, id: SocketId, deadline: Instant) -> Result<RequestId, RequestError> {
+        let socket = self.members.find(id).ok_or(RequestError::Unknown { id })?;
+        self.check_pending()?;
+        let limit = self.limits.pending_requests_per_socket;
+        if self.members.slot(socket).owed() >= limit {
+            return Err(RequestError::Busy { limit });
+        }
+        Ok(self.open(&[socket], deadline))
     }
 
     /// Visits each socket that still has to answer a request; says how many there were.
-    pub fn select_expected(&self, _request: RequestId, _each: impl FnMut(SocketId, &P)) -> usize {
-        unimplemented!()
+    pub fn select_expected(&self, request: RequestId, mut each: impl FnMut(SocketId, &P)) -> usize {
+        let slots = self.requests.expected(request).map(|socket| self.members.slot(socket));
+        slots.inspect(|slot| each(slot.id, &slot.peer)).count()
     }
 
     /// Takes a socket's answer: `false`, and nothing changes, if the request is unknown or done, or this socket was not
     /// asked or has answered.
-    pub fn answer(&mut self, _from: SocketId, _request: RequestId, _answer: Body) -> bool {
-        unimplemented!()
+    pub fn answer(&mut self, from: SocketId, request: RequestId, answer: Body) -> bool {
+        self.settle_from(from, request, Ok(answer))
     }
 
     /// Says that a request could not be sent to a socket: `false` if no answer was expected from it.
-    pub fn refuse(&mut self, _request: RequestId, _socket: SocketId) -> bool {
-        unimplemented!()
+    pub fn refuse(&mut self, request: RequestId, socket: SocketId) -> bool {
+        self.settle_from(socket, request, Err(Why::Refused))
     }
 
     /// Forgets a request, without an event: `false` if it is unknown or done.
-    pub fn cancel(&mut self, _request: RequestId) -> bool {
-        unimplemented!()
+    pub fn cancel(&mut self, request: RequestId) -> bool {
+        let closed = self.requests.close(request);
+        for socket in closed.iter().flat_map(|open| open.waiting_for()) {
+            self.members.settle(socket, request);
+        }
+        closed.is_some()
     }
 
     /// Ends the requests whose deadline is now or past; a spurious call changes nothing.
-    pub fn handle_timeout(&mut self, _now: Instant) {
-        unimplemented!()
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some((request, mut open)) = self.requests.close_due(now) {
+            let waiting = open.waiting_for().map(|socket| {
+                self.members.settle(socket, request);
+                (self.members.slot(socket).id, Why::TimedOut)
+            });
+            let missing: Vec<_> = waiting.collect();
+            self.counters.timeouts += missing.len() as u64;
+            open.outcome.missing.extend(missing);
+            self.requests.done(request, open.outcome);
+        }
     }
 
     /// When [`Namespace::handle_timeout`] has something to do: the first deadline of a pending request. May change with
     /// each call that opens or ends a request.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        unimplemented!()
+        self.requests.poll_timeout()
     }
 
     /// What happened, in its order. May have something new after [`Namespace::open_request`], `answer`, `refuse`,
     /// `remove` and `handle_timeout`.
     pub fn poll_event(&mut self) -> Option<Event> {
-        unimplemented!()
+        self.requests.poll_event()
     }
 
     /// What it has done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        unimplemented!()
+        let (sockets, rooms) = (self.members.len() as u64, self.members.room_count() as u64);
+        Counters { sockets, rooms, ..self.counters }
     }
 
     /// Counts a message that was sent to a target, and to how many sockets it was handed.
-    pub fn count_broadcast(&mut self, _deliveries: u64) {
-        unimplemented!()
+    pub fn count_broadcast(&mut self, deliveries: u64) {
+        self.counters.broadcasts += 1;
+        self.counters.deliveries += deliveries;
     }
 
     /// Counts volatile messages dropped.
-    pub fn count_volatile_dropped(&mut self, _messages: u64) {
-        unimplemented!()
+    pub fn count_volatile_dropped(&mut self, messages: u64) {
+        self.counters.volatile_dropped += messages;
     }
 
     /// Counts messages that a full queue refused; those of [`Namespace::refuse`] are counted there.
-    pub fn count_refused(&mut self, _messages: u64) {
-        unimplemented!()
+    pub fn count_refused(&mut self, messages: u64) {
+        self.counters.refused += messages;
+    }
+
+    fn walk(&mut self, target: &Target, mut each: impl FnMut(&Members<P>, Key, &Slot<P>)) -> usize {
+        let Self { members, marks, .. } = self;
+        let mut count = 0;
+        members.walk(target, marks, |key, slot| {
+            count += 1;
+            each(members, key, slot);
+        });
+        count
+    }
+
+    /// Runs `act` on the sockets of a target, which are listed first, so that it may change who is where.
+    fn with_selected<R>(&mut self, target: &Target, act: impl FnOnce(&mut Self, &[Key]) -> R) -> R {
+        let mut selected = core::mem::take(&mut self.selected);
+        selected.clear();
+        self.walk(target, |_, key, _| selected.push(key));
+        let result = act(self, &selected);
+        self.selected = selected;
+        result
+    }
+
+    fn check_name(&self, room: &str) -> Result<(), JoinError> {
+        let (length, limit) = (room.len(), self.limits.room_name_bytes);
+        if length > limit { Err(JoinError::NameTooLong { length, limit }) } else { Ok(()) }
+    }
+
+    fn join_key(&mut self, socket: Key, room: &str) -> Result<bool, JoinError> {
+        let found = self.members.find_room(room);
+        let is_own = self.members.slot(socket).id.as_str() == room;
+        if is_own || found.is_some_and(|room| self.members.is_in(socket, room)) {
+            return Ok(false);
+        }
+        let limit = self.limits.rooms_per_socket;
+        if self.members.rooms_of(socket).len() >= limit {
+            return Err(JoinError::TooManyRooms { limit });
+        }
+        let room = match found {
+            Some(room) => room,
+            None if self.members.room_count() >= self.limits.rooms => {
+                return Err(JoinError::Full { limit: self.limits.rooms });
+            }
+            None => self.members.add_room(room),
+        };
+        self.members.link(socket, room);
+        Ok(true)
+    }
+
+    fn check_pending(&self) -> Result<(), RequestError> {
+        let limit = self.limits.pending_requests;
+        if self.requests.pending() >= limit { Err(RequestError::TooMany { limit }) } else { Ok(()) }
+    }
+
+    fn open(&mut self, sockets: &[Key], deadline: Instant) -> RequestId {
+        let request = self.requests.next_id();
+        let mut expected = Vec::with_capacity(sockets.len());
+        let mut refused = Vec::new();
+        for &socket in sockets {
+            let owed = Owed { request, place: Key::new(expected.len()) };
+            if self.members.owe(socket, owed, self.limits.pending_requests_per_socket) {
+                expected.push(Some(socket));
+            } else {
+                refused.push(self.members.slot(socket).id);
+            }
+        }
+        self.counters.requests += 1;
+        self.counters.refused += refused.len() as u64;
+        self.requests.open(expected, refused, deadline);
+        request
+    }
+
+    /// `false` if `from` owes the request nothing.
+    fn settle_from(&mut self, from: SocketId, request: RequestId, result: Result<Body, Why>) -> bool {
+        let Some(socket) = self.members.find(from) else { return false };
+        let Some(place) = self.members.settle(socket, request) else { return false };
+        self.settle(request, place, from, result);
+        true
+    }
+
+    fn settle(&mut self, request: RequestId, place: Key, from: SocketId, result: Result<Body, Why>) {
+        self.counters.refused += u64::from(result == Err(Why::Refused));
+        let taken = self.requests.settle(request, place, from, result, self.limits.held_answer_bytes);
+        self.counters.answers += u64::from(taken);
+    }
+}
+
+/// Prints its name and counters.
+impl<P> fmt::Debug for Namespace<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counters = self.counters();
+        f.debug_struct("Namespace")
+            .field("name", &self.name)
+            .field("counters", &counters)
+            .finish_non_exhaustive()
     }
 }
 
@@ -226,23 +404,41 @@ impl<'a, P> Member<'a, P> {
     /// Its id.
     #[must_use]
     pub fn id(&self) -> SocketId {
-        unimplemented!()
+        self.slot().id
     }
 
     /// How it is reached.
     #[must_use]
     pub fn peer(&self) -> &'a P {
-        unimplemented!()
+        &self.slot().peer
     }
 
-    /// The rooms that it is in: the room of its own id, then those that it joined.
+    /// The rooms that it is in: the room of its own id, then those that it joined, in no stated order.
     pub fn rooms(&self) -> impl Iterator<Item = &'a str> + use<'a, P> {
-        [].into_iter()
+        let joined = self.members.rooms_of(self.key).map(|room| &**room);
+        core::iter::once(self.slot().id.as_str()).chain(joined)
     }
 
     /// Its data, a JSON text; `None` until it is set.
     #[must_use]
     pub fn data(&self) -> Option<&'a ByteString> {
-        unimplemented!()
+        self.slot().data()
+    }
+
+    fn slot(&self) -> &'a Slot<P> {
+        self.members.slot(self.key)
+    }
+}
+
+/// Prints its id, rooms and data.
+impl<P> fmt::Debug for Member<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rooms: Vec<_> = self.rooms().collect();
+        let mut member = f.debug_struct("Member");
+        member
+            .field("id", &self.id())
+            .field("rooms", &rooms)
+            .field("data", &self.data())
+            .finish_non_exhaustive()
     }
 }

@@ -1,9 +1,14 @@
 //! Answers collected over one or many sockets.
 
-use alloc::vec::Vec;
+use alloc::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    vec::Vec,
+};
 use core::fmt;
 
-use crate::{Body, SocketId};
+use tenfour_delivery::time::Instant;
+
+use crate::{Body, SocketId, index::Key};
 
 /// The number of a request in its namespace, which a dialect writes as the acknowledgement id. It counts from 0; a
 /// request to many sockets has one number for all of them, so that it is encoded once.
@@ -66,4 +71,123 @@ pub enum Why {
     /// It answered, and the answer was dropped: [`Limits::held_answer_bytes`](crate::Limits::held_answer_bytes) were
     /// held already.
     NoRoom,
+}
+
+/// The requests that wait, and the events of those that no longer do. It keeps the account of answers; who is asked
+/// what stands with the [`Members`](crate::members::Members), which name a socket's place in a request.
+#[derive(Default)]
+pub(crate) struct Requests {
+    next: u64,
+    open: BTreeMap<RequestId, Open>,
+    deadlines: BTreeSet<(Instant, RequestId)>,
+    events: VecDeque<Event>,
+    /// Bytes of the answers in `open`.
+    held: usize,
+}
+
+/// A request that waits for at least one socket.
+pub(crate) struct Open {
+    deadline: Instant,
+    /// The sockets that were asked, each until its answer is settled.
+    expected: Vec<Option<Key>>,
+    waiting: usize,
+    held: usize,
+    pub(crate) outcome: Outcome,
+}
+
+impl Requests {
+    /// Requests that wait, or are done and not yet polled.
+    pub(crate) fn pending(&self) -> usize {
+        self.open.len() + self.events.len()
+    }
+
+    /// The number of the request that is opened next.
+    pub(crate) fn next_id(&self) -> RequestId {
+        RequestId(self.next)
+    }
+
+    /// Opens [`Requests::next_id`].
+    pub(crate) fn open(&mut self, expected: Vec<Option<Key>>, refused: Vec<SocketId>, deadline: Instant) {
+        let request = self.next_id();
+        self.next += 1;
+        let missing = refused.into_iter().map(|socket| (socket, Why::Refused)).collect();
+        let waiting = expected.len();
+        let outcome = Outcome { answers: Vec::new(), missing };
+        if waiting == 0 {
+            self.events.push_back(Event::RequestDone { request, outcome });
+        } else {
+            self.deadlines.insert((deadline, request));
+            self.open.insert(request, Open { deadline, expected, waiting, held: 0, outcome });
+        }
+    }
+
+    /// The sockets that a request waits for.
+    pub(crate) fn expected(&self, request: RequestId) -> impl Iterator<Item = Key> {
+        self.open.get(&request).into_iter().flat_map(Open::waiting_for)
+    }
+
+    /// Takes what came of the socket at `place`, the one that is `from`. An answer that is to be held beyond
+    /// `held_limit` bytes in all is dropped: `false`.
+    pub(crate) fn settle(
+        &mut self,
+        request: RequestId,
+        place: Key,
+        from: SocketId,
+        result: Result<Body, Why>,
+        held_limit: usize,
+    ) -> bool {
+        let Some(open) = self.open.get_mut(&request) else { return false };
+        open.expected[place.get()] = None;
+        open.waiting -= 1;
+        let last = open.waiting == 0;
+        let result = result.and_then(|answer| {
+            let fits = last || self.held.saturating_add(answer.byte_len()) <= held_limit;
+            if fits { Ok(answer) } else { Err(Why::NoRoom) }
+        });
+        let taken = result.is_ok();
+        match result {
+            Ok(answer) => {
+                self.held += answer.byte_len();
+                open.held += answer.byte_len();
+                open.outcome.answers.push((from, answer));
+            }
+            Err(why) => open.outcome.missing.push((from, why)),
+        }
+        if last && let Some(open) = self.close(request) {
+            self.done(request, open.outcome);
+        }
+        taken
+    }
+
+    /// Takes out the first request whose deadline has come. The caller completes its outcome.
+    pub(crate) fn close_due(&mut self, now: Instant) -> Option<(RequestId, Open)> {
+        let (_, request) = *self.deadlines.first().filter(|(deadline, _)| now.has_reached(*deadline))?;
+        Some((request, self.close(request)?))
+    }
+
+    /// Takes out a request, with no event.
+    pub(crate) fn close(&mut self, request: RequestId) -> Option<Open> {
+        let open = self.open.remove(&request)?;
+        self.deadlines.remove(&(open.deadline, request));
+        self.held -= open.held;
+        Some(open)
+    }
+
+    pub(crate) fn done(&mut self, request: RequestId, outcome: Outcome) {
+        self.events.push_back(Event::RequestDone { request, outcome });
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+}
+
+impl Open {
+    pub(crate) fn waiting_for(&self) -> impl Iterator<Item = Key> {
+        self.expected.iter().copied().flatten()
+    }
 }
