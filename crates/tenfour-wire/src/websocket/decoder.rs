@@ -106,7 +106,7 @@ impl Decoder {
                 return Ok(None);
             };
             self.frame_offset += frame.len;
-            if partial.is_empty() {
+            if !partial.has_message() {
                 self.partial = None;
             }
             if frame.message.is_some() {

@@ -45,8 +45,9 @@ pub(super) struct Frame {
 }
 
 impl Partial {
-    pub(super) const fn is_empty(&self) -> bool {
-        self.prefix_len == 0 && self.frame.is_none() && self.message.is_none()
+    /// Whether a message has begun that has fragments to come.
+    pub(super) const fn has_message(&self) -> bool {
+        self.message.is_some()
     }
 
     pub(super) fn capacity(&self) -> usize {

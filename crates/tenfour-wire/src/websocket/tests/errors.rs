@@ -86,12 +86,14 @@ fn reserved_opcodes() {
 
 #[test]
 fn lengths_that_are_not_the_shortest() {
-    for (len, width) in [(0, 2), (125, 2), (125, 8), (500, 8)] {
+    for (len, width) in [(0, 2), (125, 2), (0, 8), (126, 8), (65_535, 8)] {
         let payload = vec![b'a'; len];
         let frame = RawFrame { width, ..RawFrame::new(true, Opcode::Text, MASK, &payload) };
         check(ErrorKind::LengthEncoding, 1002, &[frame.bytes()]);
     }
-    check(ErrorKind::LengthEncoding, 1002, &[vec![0x81, 0xff, 0x80, 0, 0, 0, 0, 1, 0, 0]]);
+    for highest in [0x80, 0xff] {
+        check(ErrorKind::LengthEncoding, 1002, &[vec![0x81, 0xff, highest, 0, 0, 0, 0, 0, 0, 0]]);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use proptest::{collection::vec as vec_of, prelude::*};
 
 use super::{
     super::{CloseFrame, Decoder, Message, Opcode, Role, encode_close, encode_masked, header, is_close_code},
-    decode_pieces, std,
+    RawFrame, decode_pieces, std,
 };
 
 pub(super) fn any_message() -> impl Strategy<Value = Message> {
@@ -65,6 +65,23 @@ proptest! {
         if let Some(close) = close {
             prop_assert!(reason.starts_with(&*close.reason));
             prop_assert!(close.reason == reason || (120..=123).contains(&close.reason.len()));
+        }
+    }
+}
+
+#[test]
+fn a_mask_goes_over_large_payloads_too() {
+    for len in [4095, 4096, 4097, 100_003] {
+        let payload: Vec<u8> = (0..len).map(|index: u32| (index / 3) as u8).collect();
+        let frame = RawFrame::new(true, Opcode::Binary, Some([1, 20, 130, 255]), &payload).bytes();
+        let expected = (vec![Message::Binary(payload.into())], None);
+        for size in [1, 3, 4097, frame.len()] {
+            let mut decoder = Decoder::new(Role::Server, 1 << 20);
+            assert_eq!(
+                decode_pieces(&mut decoder, frame.chunks(size)),
+                expected,
+                "{len} in pieces of {size}"
+            );
         }
     }
 }
