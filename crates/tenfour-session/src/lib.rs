@@ -3,3 +3,9 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+
+pub mod engineio;
+mod io;
+pub mod socketio;
+
+pub use io::{Frame, Input, PostContent, RequestId, Response, Transmit, WebSocketId};

@@ -1,0 +1,173 @@
+//! One namespace: the broker's decisions, carried to the peers that they concern.
+
+use crate::{Dialect, render_message};
+use bytestring::ByteString;
+use core::ops::{Deref, DerefMut};
+use tenfour_broker::{self as broker, Limits, Message, RequestError, RequestId, SocketId, Target};
+use tenfour_delivery::time::Instant;
+use tenfour_session::socketio::Encoded;
+
+/// How a namespace reaches a member's connection.
+pub trait Peer {
+    /// What the connection speaks.
+    fn dialect(&self) -> Dialect;
+
+    /// Hands a packet over, without waiting.
+    fn deliver(&self, packet: &Encoded, urgency: Urgency) -> Delivery;
+}
+
+/// Whether a message may be dropped for a receiver that could not send it on at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// It is queued.
+    Queued,
+    /// It is dropped: something newer will follow.
+    Volatile,
+}
+
+/// What became of a packet for one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It is queued, or on its way.
+    Queued,
+    /// It was volatile, and the connection not writable.
+    Dropped,
+    /// The queue is full, or the connection is over.
+    Refused,
+}
+
+/// How many connections a message reached. What is neither queued nor dropped was refused, so that nothing is lost
+/// in silence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Connections in whose queue it is.
+    pub queued: usize,
+    /// Connections that were not writable for a volatile message.
+    pub dropped: usize,
+    /// Connections whose queue was full, or that were over.
+    pub refused: usize,
+}
+
+/// A namespace whose members are reached through `P`.
+///
+/// It is the [broker's](broker::Namespace), whose methods it lends, and carries messages to whom they concern. A message
+/// is written once for each dialect that it meets, and shared by all who speak it.
+#[derive(Debug)]
+pub struct Namespace<P> {
+    broker: broker::Namespace<P>,
+}
+
+impl<P> Deref for Namespace<P> {
+    type Target = broker::Namespace<P>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.broker
+    }
+}
+
+impl<P> DerefMut for Namespace<P> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.broker
+    }
+}
+
+impl<P: Peer> Namespace<P> {
+    /// As [`broker::Namespace::new`].
+    #[must_use]
+    pub fn new(name: ByteString, limits: Limits, seed: u64) -> Self {
+        Self { broker: broker::Namespace::new(name, limits, seed) }
+    }
+
+    /// Sends a message to all whom `target` selects.
+    pub fn emit(&mut self, target: &Target, message: &Message, urgency: Urgency) -> Reach {
+        let name = self.broker.name().clone();
+        let mut written = Written::new(&name, message, None);
+        let mut reach = Reach::default();
+        self.broker.select(target, |_, peer| {
+            reach.count(peer.deliver(written.for_dialect(peer.dialect()), urgency));
+        });
+        self.broker.count_broadcast(reach.queued as u64);
+        self.broker.count_volatile_dropped(reach.dropped as u64);
+        self.broker.count_refused(reach.refused as u64);
+        reach
+    }
+
+    /// Sends a message that each of `target` is to answer until `deadline`. What comes of it is the broker's
+    /// [`RequestDone`](broker::Event::RequestDone).
+    ///
+    /// # Errors
+    /// If too many requests are pending.
+    pub fn request(
+        &mut self,
+        target: &Target,
+        message: &Message,
+        deadline: Instant,
+    ) -> Result<RequestId, RequestError> {
+        let request = self.broker.open_request(target, deadline)?;
+        self.ask(request, message);
+        Ok(request)
+    }
+
+    /// [`request`](Self::request) of one socket alone.
+    ///
+    /// # Errors
+    /// If there is no such socket, it owes too many answers, or too many requests are pending.
+    pub fn request_from(
+        &mut self,
+        socket: SocketId,
+        message: &Message,
+        deadline: Instant,
+    ) -> Result<RequestId, RequestError> {
+        let request = self.broker.open_request_to(socket, deadline)?;
+        self.ask(request, message);
+        Ok(request)
+    }
+
+    fn ask(&mut self, request: RequestId, message: &Message) {
+        let name = self.broker.name().clone();
+        let mut written = Written::new(&name, message, Some(request));
+        let mut refused = alloc::vec::Vec::new();
+        let asked = self.broker.select_expected(request, |socket, peer| {
+            if peer.deliver(written.for_dialect(peer.dialect()), Urgency::Queued) == Delivery::Refused {
+                refused.push(socket);
+            }
+        });
+        self.broker.count_broadcast((asked - refused.len()) as u64);
+        for socket in refused {
+            self.broker.refuse(request, socket);
+        }
+    }
+}
+
+impl Reach {
+    fn count(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::Queued => self.queued += 1,
+            Delivery::Dropped => self.dropped += 1,
+            Delivery::Refused => self.refused += 1,
+        }
+    }
+}
+
+/// A message in the form of each dialect that was asked for so far. Nearly always there is one.
+struct Written<'a> {
+    namespace: &'a str,
+    message: &'a Message,
+    request: Option<RequestId>,
+    forms: smallvec::SmallVec<[(Dialect, Encoded); 1]>,
+}
+
+impl<'a> Written<'a> {
+    fn new(namespace: &'a str, message: &'a Message, request: Option<RequestId>) -> Self {
+        Self { namespace, message, request, forms: smallvec::SmallVec::new() }
+    }
+
+    fn for_dialect(&mut self, dialect: Dialect) -> &Encoded {
+        let place = self.forms.iter().position(|(known, _)| *known == dialect).unwrap_or_else(|| {
+            let form = render_message(dialect, self.namespace, self.message, self.request);
+            self.forms.push((dialect, form));
+            self.forms.len() - 1
+        });
+        &self.forms[place].1
+    }
+}

@@ -1,0 +1,9 @@
+//! Socket.IO v5 on an Engine.IO session: namespaces, events, acknowledgements.
+
+mod config;
+mod encoded;
+mod session;
+
+pub use config::{Config, Encoding};
+pub use encoded::Encoded;
+pub use session::{ConnectError, Event, ServerSession};

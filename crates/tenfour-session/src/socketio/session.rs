@@ -1,0 +1,430 @@
+//! One Socket.IO connection on the server's side.
+
+use super::{Config, Encoded};
+use crate::{
+    engineio::{self, CloseReason, Message, Opening, SendError, TransportKind},
+    io::{Frame, Input, Transmit, WebSocketId},
+};
+use alloc::{collections::VecDeque, format, sync::Arc};
+use bytes::BytesMut;
+use bytestring::ByteString;
+use smallvec::SmallVec;
+use tenfour_delivery::{
+    id::Id,
+    time::{Instant, earliest},
+};
+use tenfour_wire::{
+    DecodeError, json,
+    socketio::{AckId, Args, Decoder, EventName, Packet, msgpack},
+};
+
+/// A Socket.IO connection: one Engine.IO session, and the namespaces that its client is in.
+///
+/// It is driven as [`engineio::ServerSession`] is. Each [`Event`] has a [cost](Event::cost), which the driver gives back
+/// with [`consumed`](Self::consumed) once the application is done with it.
+#[derive(Debug)]
+pub struct ServerSession {
+    config: Arc<Config>,
+    engine: engineio::ServerSession,
+    decoder: Decoder,
+    namespaces: SmallVec<[Member; 1]>,
+    events: VecDeque<Event>,
+    /// Set until the client has joined its first namespace.
+    connect_by: Option<Instant>,
+    /// Set while a packet's attachments are on the way.
+    attachments_by: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Member {
+    namespace: ByteString,
+    state: MemberState,
+}
+
+/// ```text
+/// (absent) ──CONNECT──▶ Connecting ──accept──▶ Connected ──DISCONNECT, from either side──▶ Left
+///                            └──────refuse────────────────────────────────────────────────▲
+/// ```
+/// `Left` by the server's doing: what the client sent before it knew is ignored, and not held against it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MemberState {
+    Connecting,
+    Connected,
+    Left,
+}
+
+/// What a connection tells the layer above.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The client wants to join a namespace: answer with [`ServerSession::accept`] or [`ServerSession::refuse`]. Events of
+    /// the namespace may follow before the answer: keep them until then, and drop them with a refusal.
+    Connect {
+        /// The namespace's name, `/` for the main one.
+        namespace: ByteString,
+        /// The JSON text of the client's `auth` object.
+        auth: Option<ByteString>,
+    },
+    /// An event came.
+    Event {
+        /// The namespace's name.
+        namespace: ByteString,
+        /// The number under which the client awaits an acknowledgement.
+        id: Option<AckId>,
+        /// The event's name.
+        name: EventName,
+        /// Its arguments.
+        args: Args,
+    },
+    /// The client acknowledges the event that was sent with this number.
+    Ack {
+        /// The namespace's name.
+        namespace: ByteString,
+        /// The number.
+        id: AckId,
+        /// The acknowledgement's arguments.
+        args: Args,
+    },
+    /// The client left a namespace.
+    Disconnect {
+        /// The namespace's name.
+        namespace: ByteString,
+    },
+    /// The connection is over, and with it all its namespaces; nothing follows.
+    Closed(CloseReason),
+}
+
+impl Event {
+    /// What the event counts against [`engineio::Config::inbound_bytes`] from its arrival to [`ServerSession::consumed`]; zero for
+    /// those that the driver acts on at once.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        match self {
+            Self::Connect { namespace, auth } => {
+                size_of::<Self>() + namespace.len() + auth.as_ref().map_or(0, |auth| auth.len())
+            }
+            Self::Event { namespace, name, args, .. } => {
+                size_of::<Self>() + namespace.len() + name.as_str().len() + args.byte_len()
+            }
+            Self::Disconnect { namespace } => size_of::<Self>() + namespace.len(),
+            Self::Ack { .. } | Self::Closed(_) => 0,
+        }
+    }
+}
+
+/// Why a client may not join a namespace, as it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectError {
+    /// The error's message.
+    pub message: ByteString,
+    /// The JSON text of the error's `data`.
+    pub data: Option<ByteString>,
+}
+
+impl ConnectError {
+    /// An error without data.
+    pub fn new(message: impl Into<ByteString>) -> Self {
+        Self { message: message.into(), data: None }
+    }
+
+    /// The namespace doesn't exist.
+    #[must_use]
+    pub fn invalid_namespace() -> Self {
+        Self::new(ByteString::from_static("Invalid namespace"))
+    }
+
+    fn to_json(&self) -> ByteString {
+        let mut json = BytesMut::from(r#"{"message":"#);
+        json::encode_string(&self.message, &mut json);
+        if let Some(data) = &self.data {
+            json.extend_from_slice(br#","data":"#);
+            json.extend_from_slice(data.as_bytes());
+        }
+        json.extend_from_slice(b"}");
+        ByteString::try_from(json).expect("made of texts")
+    }
+}
+
+impl ServerSession {
+    /// A connection whose Engine.IO session begins with `opening`; `sid` as for [`engineio::ServerSession::new`].
+    #[must_use]
+    pub fn new(config: Arc<Config>, sid: Id, opening: Opening, now: Instant) -> Self {
+        Self {
+            engine: engineio::ServerSession::new(config.engine.clone(), sid, opening, now),
+            decoder: Decoder::new(config.engine.limits),
+            namespaces: SmallVec::new(),
+            events: VecDeque::new(),
+            connect_by: Some(now + config.connect_timeout),
+            attachments_by: None,
+            config,
+        }
+    }
+
+    /// The Engine.IO session's secret id.
+    #[must_use]
+    pub fn sid(&self) -> Id {
+        self.engine.sid()
+    }
+
+    /// How packets travel now.
+    #[must_use]
+    pub fn transport(&self) -> TransportKind {
+        self.engine.transport()
+    }
+
+    /// As [`engineio::ServerSession::handle_input`].
+    pub fn handle_input(&mut self, now: Instant, input: Input) {
+        self.engine.take_in(now, input);
+        self.drain_engine(now);
+    }
+
+    /// As [`engineio::ServerSession::handle_timeout`].
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.engine.handle_timeout(now);
+        self.drain_engine(now);
+        if self.own_timeout().is_some_and(|by| now.has_reached(by)) {
+            self.close(now, CloseReason::ServerClose);
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due; changes with every other call.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        earliest([self.engine.poll_timeout(), self.own_timeout()])
+    }
+
+    /// What the client is late with may lie unread while the driver doesn't read.
+    fn own_timeout(&self) -> Option<Instant> {
+        if self.accepts_input() { earliest([self.connect_by, self.attachments_by]) } else { None }
+    }
+
+    /// What to tell the layer above. Ends with `None` until the next call of another method.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// As [`engineio::ServerSession::poll_transmit`].
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.engine.poll_transmit()
+    }
+
+    /// As [`engineio::ServerSession::poll_frame`].
+    pub fn poll_frame(&mut self, socket: WebSocketId) -> Option<Frame> {
+        self.engine.poll_frame(socket)
+    }
+
+    /// As [`engineio::ServerSession::serves`].
+    #[must_use]
+    pub fn serves(&self, socket: WebSocketId) -> bool {
+        self.engine.serves(socket)
+    }
+
+    /// As [`engineio::ServerSession::is_finished`].
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.engine.is_finished() && self.events.is_empty()
+    }
+
+    /// As [`engineio::ServerSession::is_writable`].
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.engine.is_writable()
+    }
+
+    /// As [`engineio::ServerSession::has_capacity`].
+    #[must_use]
+    pub fn has_capacity(&self) -> bool {
+        self.engine.has_capacity()
+    }
+
+    /// As [`engineio::ServerSession::accepts_input`].
+    #[must_use]
+    pub fn accepts_input(&self) -> bool {
+        self.engine.accepts_input()
+    }
+
+    /// The application is done with an event of this [cost](Event::cost).
+    pub fn consumed(&mut self, now: Instant, cost: usize) {
+        self.engine.transfer(cost, 0);
+        self.settle(now);
+    }
+
+    fn settle(&mut self, now: Instant) {
+        let Some(held) = self.engine.settle(now) else { return };
+        for deadline in [&mut self.connect_by, &mut self.attachments_by].into_iter().flatten() {
+            *deadline = *deadline + held;
+        }
+    }
+
+    /// Lets the client into a namespace that it asked for, as `sid`. `false` where it doesn't wait for an answer any more:
+    /// it left, or the connection is over.
+    pub fn accept(&mut self, namespace: &str, sid: &str) -> bool {
+        let Some(member) = self.member(namespace, MemberState::Connecting) else { return false };
+        member.state = MemberState::Connected;
+        let namespace = member.namespace.clone();
+        self.connect_by = None;
+        self.push(&Packet::Connect { namespace, data: Some(format!(r#"{{"sid":"{sid}"}}"#).into()) });
+        true
+    }
+
+    /// Does not let the client into a namespace that it asked for.
+    pub fn refuse(&mut self, namespace: &str, error: &ConnectError) {
+        let Some(member) = self.member(namespace, MemberState::Connecting) else { return };
+        member.state = MemberState::Left;
+        let namespace = member.namespace.clone();
+        self.push(&Packet::ConnectError { namespace, data: Some(error.to_json()) });
+    }
+
+    /// Takes the client out of a namespace; its connection stays. `false` where it is not in.
+    pub fn disconnect(&mut self, namespace: &str) -> bool {
+        let Some(member) = self.member(namespace, MemberState::Connected) else { return false };
+        member.state = MemberState::Left;
+        let namespace = member.namespace.clone();
+        self.push(&Packet::Disconnect { namespace });
+        true
+    }
+
+    /// Queues a packet behind those before it.
+    ///
+    /// # Errors
+    /// As [`engineio::ServerSession::send`].
+    pub fn send(&mut self, packet: &Encoded) -> Result<(), SendError> {
+        self.engine.send_frames(packet.frames())
+    }
+
+    /// Ends the connection in order: what is queued is sent first.
+    pub fn close(&mut self, now: Instant, reason: CloseReason) {
+        self.engine.close(now, reason);
+        self.end();
+    }
+
+    /// Ends the connection at once, for a client that doesn't take what is queued.
+    pub fn abort(&mut self, reason: CloseReason) {
+        self.engine.abort(reason);
+        self.end();
+    }
+
+    fn member(&mut self, namespace: &str, state: MemberState) -> Option<&mut Member> {
+        self.namespaces.iter_mut().find(|member| member.state == state && member.namespace == namespace)
+    }
+
+    /// Packets of the protocol itself, at most one for each that the client sent: they pass the queue's bound.
+    fn push(&mut self, packet: &Packet) {
+        self.engine.push_frames(Encoded::control(self.config.encoding, packet).frames());
+    }
+
+    fn drain_engine(&mut self, now: Instant) {
+        let mut standing = Ok(());
+        while let Some(event) = self.engine.poll_event() {
+            match event {
+                engineio::Event::Message(message) => {
+                    self.engine.transfer(message.cost(), 0);
+                    // What came with one input behind a fault is not looked at.
+                    if standing.is_ok() {
+                        standing = self.handle_message(now, message);
+                        if standing.is_err() {
+                            self.engine.close(now, CloseReason::ParseError);
+                        }
+                    }
+                }
+                engineio::Event::Closed(reason) => self.closed(reason),
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Takes over the end that this side has just made; messages are never left with the engine.
+    fn end(&mut self) {
+        if let Some(engineio::Event::Closed(reason)) = self.engine.poll_event() {
+            self.closed(reason);
+        }
+    }
+
+    fn closed(&mut self, reason: CloseReason) {
+        self.namespaces.clear();
+        self.connect_by = None;
+        self.attachments_by = None;
+        self.events.push_back(Event::Closed(reason));
+    }
+
+    fn handle_message(&mut self, now: Instant, message: Message) -> Result<(), Fault> {
+        match self.decode(message).map_err(|_| Fault)? {
+            Some(packet) => {
+                self.attachments_by = None;
+                self.handle_packet(packet)
+            }
+            None => {
+                if self.decoder.is_pending() {
+                    self.attachments_by.get_or_insert(now + self.config.attachment_timeout);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn decode(&mut self, message: Message) -> Result<Option<Packet>, DecodeError> {
+        match (self.config.encoding, message) {
+            (super::Encoding::Json, Message::Text(text)) => self.decoder.decode_text(text),
+            (super::Encoding::Json, Message::Binary(data)) => self.decoder.decode_binary(data),
+            (super::Encoding::MessagePack, Message::Text(text)) => {
+                msgpack::decode(text.into_bytes(), &self.config.engine.limits).map(Some)
+            }
+            (super::Encoding::MessagePack, Message::Binary(data)) => {
+                msgpack::decode(data, &self.config.engine.limits).map(Some)
+            }
+        }
+    }
+
+    fn handle_packet(&mut self, packet: Packet) -> Result<(), Fault> {
+        let place = self.namespaces.iter().position(|member| member.namespace == *packet.namespace());
+        let state = place.map(|place| self.namespaces[place].state);
+        match (packet, state) {
+            (Packet::Connect { namespace, data }, None | Some(MemberState::Left)) => {
+                self.handle_connect(namespace, data, place);
+            }
+            (Packet::Disconnect { namespace }, Some(MemberState::Connecting | MemberState::Connected)) => {
+                self.namespaces.retain(|member| member.namespace != namespace);
+                self.event(Event::Disconnect { namespace });
+            }
+            (
+                Packet::Event { namespace, id, name, args },
+                Some(MemberState::Connecting | MemberState::Connected),
+            ) => {
+                self.event(Event::Event { namespace, id, name, args });
+            }
+            (Packet::Ack { namespace, id, args }, Some(MemberState::Connected)) => {
+                self.event(Event::Ack { namespace, id, args });
+            }
+            (Packet::Connect { .. } | Packet::ConnectError { .. }, _) | (_, None) => return Err(Fault),
+            (_, Some(_)) => {}
+        }
+        Ok(())
+    }
+
+    fn handle_connect(&mut self, namespace: ByteString, auth: Option<ByteString>, place: Option<usize>) {
+        let active = self.namespaces.iter().filter(|member| member.state != MemberState::Left).count();
+        if active >= self.config.namespaces {
+            let error = ConnectError::new(format!("too many namespaces on one connection: {active}"));
+            return self.push(&Packet::ConnectError { namespace, data: Some(error.to_json()) });
+        }
+        match place {
+            Some(place) => self.namespaces[place].state = MemberState::Connecting,
+            None => {
+                if self.namespaces.len() >= self.config.namespaces {
+                    self.namespaces.retain(|member| member.state != MemberState::Left);
+                }
+                self.namespaces.push(Member { namespace: namespace.clone(), state: MemberState::Connecting });
+            }
+        }
+        self.event(Event::Connect { namespace, auth });
+    }
+
+    fn event(&mut self, event: Event) {
+        self.engine.transfer(0, event.cost());
+        self.events.push_back(event);
+    }
+}
+
+/// What may not come here: no packet at all, a second CONNECT, a CONNECT_ERROR from a client, anything for a namespace that the
+/// client never asked for.
+struct Fault;
