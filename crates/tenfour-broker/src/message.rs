@@ -10,8 +10,8 @@ use bytestring::ByteString;
 /// ```
 /// use tenfour_broker::{Body, Message};
 ///
-/// let message = Message::new("chat", Body::json(r#""hello",{"n":1}"#));
-/// assert_eq!(message.byte_len(), 4 + 15);
+/// let message = Message::new("chat", Body::json(r#"{"text":"hello"}"#));
+/// assert_eq!(message.byte_len(), 4 + 16);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -48,16 +48,19 @@ pub enum Body {
         /// The elements, separated by commas, without the array's brackets; empty for no elements. Whoever makes the
         /// body has checked that it is JSON: the broker relays it unread.
         args: ByteString,
+        /// How many elements there are.
+        len: usize,
         /// The bytes that stand at the places which `args` leaves for them, in their order.
         attachments: Vec<Bytes>,
     },
 }
 
 impl Body {
-    /// A JSON body without attachments.
+    /// A JSON body of one element, the text of a JSON value, or of none where it is empty.
     #[must_use]
-    pub fn json(args: impl Into<ByteString>) -> Self {
-        Self::Json { args: args.into(), attachments: Vec::new() }
+    pub fn json(value: impl Into<ByteString>) -> Self {
+        let args = value.into();
+        Self::Json { len: usize::from(!args.is_empty()), args, attachments: Vec::new() }
     }
 
     /// Bytes of text and attachments.
@@ -66,7 +69,7 @@ impl Body {
         match self {
             Self::Text(text) => text.len(),
             Self::Binary(bytes) => bytes.len(),
-            Self::Json { args, attachments } => {
+            Self::Json { args, attachments, .. } => {
                 args.len() + attachments.iter().map(Bytes::len).sum::<usize>()
             }
         }

@@ -63,9 +63,11 @@ const NAMELESS: ByteString = ByteString::from_static("message");
 
 fn to_args(body: &Body) -> Args {
     match body {
-        Body::Text(text) => Args::from_validated(json_string(text).into(), Vec::new()),
-        Body::Binary(data) => Args::from_validated(PLACEHOLDER, vec![data.clone()]),
-        Body::Json { args, attachments } => Args::from_validated(args.clone(), attachments.clone()),
+        Body::Text(text) => Args::from_validated(json_string(text).into(), 1, Vec::new()),
+        Body::Binary(data) => Args::from_validated(PLACEHOLDER, 1, vec![data.clone()]),
+        Body::Json { args, len, attachments } => {
+            Args::from_validated(args.clone(), *len, attachments.clone())
+        },
         _ => Args::empty(),
     }
 }
@@ -106,8 +108,8 @@ fn json_string(text: &str) -> String {
 
 /// The body of an event's or an acknowledgement's arguments.
 pub(crate) fn from_args(args: Args) -> Body {
-    let (args, attachments) = args.into_parts();
-    Body::Json { args, attachments }
+    let (args, len, attachments) = args.into_parts();
+    Body::Json { args, len, attachments }
 }
 
 /// The name of an event as the broker knows it.
