@@ -1,12 +1,16 @@
 //! The data of the open packet.
 
-use alloc::vec::Vec;
-use core::time::Duration;
+use alloc::{string::String, vec::Vec};
+use core::{fmt, time::Duration};
 
 use bytes::{BufMut, BytesMut};
 use bytestring::ByteString;
+use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
 
-use crate::{DecodeError, json::string};
+use crate::{
+    DecodeError, DecodeErrorKind,
+    json::{Deserializer, number, string},
+};
 
 /// What a server tells a client when a session opens.
 ///
@@ -55,11 +59,11 @@ impl Handshake<'_> {
             string::encode(transport, out);
         }
         out.put_slice(b"],\"pingInterval\":");
-        string::encode_integer(millis(self.ping_interval), out);
+        number::encode_integer(millis(self.ping_interval), out);
         out.put_slice(b",\"pingTimeout\":");
-        string::encode_integer(millis(self.ping_timeout), out);
+        number::encode_integer(millis(self.ping_timeout), out);
         out.put_slice(b",\"maxPayload\":");
-        string::encode_integer(self.max_payload as u64, out);
+        number::encode_integer(self.max_payload as u64, out);
         out.put_u8(b'}');
     }
 }
@@ -88,9 +92,63 @@ impl ReceivedHandshake {
     /// Reads the data of [`Packet::Open`](super::Packet::Open). Keys it doesn't know are skipped.
     ///
     /// # Errors
-    /// [`Handshake`](crate::DecodeErrorKind::Handshake) where a key is missing or its value has another type.
+    /// [`Handshake`](DecodeErrorKind::Handshake) where a key is missing or its value has another type; what
+    /// [`json::validate`](crate::json::validate) says where the data is not JSON.
+    ///
+    /// ```
+    /// use core::time::Duration;
+    /// use tenfour_wire::engineio::ReceivedHandshake;
+    ///
+    /// let data = r#"{"sid":"x","upgrades":[],"pingInterval":300,"pingTimeout":200,"maxPayload":1000000}"#;
+    /// assert_eq!(ReceivedHandshake::decode(data)?.ping_timeout, Duration::from_millis(200));
+    /// # Ok::<(), tenfour_wire::DecodeError>(())
+    /// ```
     pub fn decode(data: &str) -> Result<Self, DecodeError> {
-        let _ = data;
-        Err(DecodeError::new(crate::DecodeErrorKind::Handshake, 0))
+        let mut deserializer = Deserializer::new(data, &[]);
+        let read = deserializer.deserialize_map(HandshakeVisitor);
+        read.and_then(|handshake| deserializer.end().map(|()| handshake)).map_err(|error| {
+            let kind = error.malformed().unwrap_or(DecodeErrorKind::Handshake);
+            DecodeError::new(kind, error.offset().unwrap_or_default())
+        })
+    }
+}
+
+struct HandshakeVisitor;
+
+impl<'de> Visitor<'de> for HandshakeVisitor {
+    type Value = ReceivedHandshake;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an Engine.IO handshake")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ReceivedHandshake, A::Error> {
+        let (mut sid, mut upgrades, mut interval, mut timeout, mut max_payload) =
+            (None, None, None, None, None);
+        while let Some(key) = map.next_key::<String>()? {
+            match &*key {
+                "sid" => sid = Some(map.next_value::<String>()?),
+                "upgrades" => upgrades = Some(map.next_value::<Vec<String>>()?),
+                "pingInterval" => interval = Some(map.next_value()?),
+                "pingTimeout" => timeout = Some(map.next_value()?),
+                "maxPayload" => max_payload = Some(map.next_value()?),
+                _ => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(ReceivedHandshake {
+            sid: sid.ok_or_else(|| A::Error::missing_field("sid"))?.into(),
+            upgrades: upgrades
+                .ok_or_else(|| A::Error::missing_field("upgrades"))?
+                .into_iter()
+                .map(ByteString::from)
+                .collect(),
+            ping_interval: Duration::from_millis(
+                interval.ok_or_else(|| A::Error::missing_field("pingInterval"))?,
+            ),
+            ping_timeout: Duration::from_millis(
+                timeout.ok_or_else(|| A::Error::missing_field("pingTimeout"))?,
+            ),
+            max_payload: max_payload.ok_or_else(|| A::Error::missing_field("maxPayload"))?,
+        })
     }
 }

@@ -1,17 +1,32 @@
 //! The arguments of an event or an acknowledgement.
 
+mod sequence;
+
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned};
 
-use crate::{DecodeError, Limits, json};
+use self::sequence::Sequence;
+use crate::{
+    DecodeError, DecodeErrorKind, Limits,
+    json::{self, Deserializer, MAX_DEPTH, Missing, scan::Scanner},
+};
 
 /// The arguments of an event (without its name) or of an acknowledgement.
 ///
 /// One validated JSON text, the elements of the packet's array without its brackets, and the attachments that
-/// placeholders in it stand for. Cloning copies no bytes.
+/// placeholders in it stand for. Cloning copies no bytes of either.
+///
+/// ```
+/// use tenfour_wire::{Limits, socketio::Args};
+///
+/// let args = Args::from_parts(r#""lobby",{"seats":[1,2]},null"#.into(), vec![], &Limits::default())?;
+/// assert_eq!((args.len(), args.get(1)), (3, Some(r#"{"seats":[1,2]}"#)));
+/// assert_eq!(args.deserialize::<String>(0)?, "lobby");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Args {
     json: ByteString,
@@ -25,16 +40,48 @@ impl Args {
     }
 
     /// Arguments from the text of a JSON array without its brackets, as in `"a",{"b":1}`.
+    ///
+    /// `json` may hold `{"_placeholder":true,"num":n}` for each `n` below the number of attachments, any number of times.
+    /// Of the limits, `json_depth` (the brackets that are not there count) and `attachments` apply; the size is left to
+    /// whoever sends the packet.
+    ///
+    /// # Errors
+    /// [`TooManyAttachments`](DecodeErrorKind::TooManyAttachments), and those of [`json::validate`].
     pub fn from_parts(
         json: ByteString,
         attachments: Vec<Bytes>,
         limits: &Limits,
     ) -> Result<Self, DecodeError> {
-        let _ = limits;
-        Ok(Self { json, attachments })
+        if attachments.len() > limits.attachments {
+            return Err(DecodeError::new(DecodeErrorKind::TooManyAttachments, 0));
+        }
+        let mut scanner = Scanner::new(&json, limits.json_depth, attachments.len()).inside_array();
+        if scanner.end(0).is_ok() {
+            return Ok(Self { attachments, ..Self::empty() });
+        }
+        let values = scanner.values(0)?;
+        scanner.end(values.next)?;
+        Ok(Self { json: json.slice_ref(&json[values.start..values.end]), attachments })
     }
 
-    /// How many arguments there are.
+    pub(super) fn with_attachments(self, attachments: Vec<Bytes>) -> Self {
+        Self { attachments, ..self }
+    }
+
+    /// Arguments from the parts that [`into_parts`](Self::into_parts) gave, or from parts that are valid by construction:
+    /// nothing is checked, and what is encoded from invalid parts is a packet that its receiver rejects.
+    #[must_use]
+    pub const fn from_validated(json: ByteString, attachments: Vec<Bytes>) -> Self {
+        Self { json, attachments }
+    }
+
+    /// The JSON text of all arguments, and the attachments.
+    #[must_use]
+    pub fn into_parts(self) -> (ByteString, Vec<Bytes>) {
+        (self.json, self.attachments)
+    }
+
+    /// How many arguments there are. They are counted anew at each call.
     pub fn len(&self) -> usize {
         self.iter().count()
     }
@@ -44,14 +91,14 @@ impl Args {
         self.json.is_empty()
     }
 
-    /// The JSON text of argument `index`.
+    /// The JSON text of argument `index`, counted from 0.
     pub fn get(&self, index: usize) -> Option<&str> {
         self.iter().nth(index)
     }
 
     /// The JSON text of each argument.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.json.split(',')
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { json: &self.json, at: 0, attachments: self.attachments.len() }
     }
 
     /// The JSON text of all arguments, separated by commas, without brackets.
@@ -64,13 +111,78 @@ impl Args {
         &self.attachments
     }
 
-    /// Argument `index` as a value of type `T`.
-    pub fn deserialize<T: DeserializeOwned>(&self, index: usize) -> Result<T, json::Error> {
-        json::from_str(self.get(index).unwrap_or("null"), &self.attachments)
-    }
-
     /// The bytes of the text and the attachments together.
     pub fn byte_len(&self) -> usize {
         self.json.len() + self.attachments.iter().map(Bytes::len).sum::<usize>()
     }
+
+    /// Argument `index`, counted from 0, as a value of type `T`; see [`json::from_str`] for what each type reads.
+    ///
+    /// An argument that was not sent is `None` to an `Option` and `()` to a unit.
+    ///
+    /// # Errors
+    /// A [`json::Error`] where the argument has another type or was not sent.
+    pub fn deserialize<'de, T: Deserialize<'de>>(&'de self, index: usize) -> Result<T, json::Error> {
+        let mut deserializer = Deserializer::new(&self.json, &self.attachments);
+        for _ in 0..index {
+            if deserializer.is_at_end() {
+                break;
+            }
+            deserializer.skip_value()?;
+            deserializer.skip_comma();
+        }
+        if deserializer.is_at_end() {
+            return T::deserialize(Missing { index });
+        }
+        T::deserialize(&mut deserializer)
+    }
+
+    /// All arguments in one pass: as a tuple (or tuple struct), or as a `Vec`.
+    ///
+    /// Of a tuple, elements beyond what was sent are read as by [`deserialize`](Self::deserialize); arguments beyond the
+    /// tuple are ignored, as in a JavaScript call.
+    ///
+    /// # Errors
+    /// A [`json::Error`] where an argument has another type or was not sent.
+    ///
+    /// ```
+    /// use tenfour_wire::{Limits, socketio::Args};
+    ///
+    /// let args = Args::from_parts(r#""lobby",3"#.into(), vec![], &Limits::default())?;
+    /// let (room, seats, colour): (String, u8, Option<String>) = args.deserialize_all()?;
+    /// assert_eq!((room.as_str(), seats, colour), ("lobby", 3, None));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn deserialize_all<T: DeserializeOwned>(&self) -> Result<T, json::Error> {
+        T::deserialize(Sequence::new(self))
+    }
 }
+
+impl<'a> IntoIterator for &'a Args {
+    type Item = &'a str;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// The JSON text of each argument; made by [`Args::iter`].
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    json: &'a str,
+    at: usize,
+    attachments: usize,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let values = Scanner::new(self.json, MAX_DEPTH, self.attachments).first_value(self.at).ok()?;
+        self.at = values.next + 1;
+        self.json.get(values.start..values.end)
+    }
+}
+
+impl core::iter::FusedIterator for Iter<'_> {}

@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 use super::{AckId, Args, EventName};
-use crate::json::string;
+use crate::json::{number, string};
 
 /// Appends a CONNECT packet; `data` is the text of a JSON object.
 pub fn encode_connect(out: &mut BytesMut, namespace: &str, data: Option<&str>) {
@@ -50,7 +50,7 @@ pub fn encode_connect_error(out: &mut BytesMut, namespace: &str, data: Option<&s
 fn encode_head(out: &mut BytesMut, digit: u8, attachments: usize, namespace: &str, id: Option<AckId>) {
     out.put_u8(digit);
     if attachments > 0 {
-        string::encode_integer(attachments as u64, out);
+        number::encode_integer(attachments as u64, out);
         out.put_u8(b'-');
     }
     if namespace != "/" {
@@ -58,6 +58,6 @@ fn encode_head(out: &mut BytesMut, digit: u8, attachments: usize, namespace: &st
         out.put_u8(b',');
     }
     if let Some(id) = id {
-        string::encode_integer(id.get(), out);
+        number::encode_integer(id.get(), out);
     }
 }

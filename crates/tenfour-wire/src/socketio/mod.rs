@@ -7,7 +7,7 @@ mod encode;
 pub mod msgpack;
 mod packet;
 
-pub use args::Args;
+pub use args::{Args, Iter};
 pub use decode::Decoder;
 pub use encode::{encode_ack, encode_connect, encode_connect_error, encode_disconnect, encode_event};
 pub use packet::{AckId, DEFAULT_NAMESPACE, EventName, Packet};

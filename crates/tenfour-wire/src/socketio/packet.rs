@@ -1,5 +1,6 @@
 //! The packets of Socket.IO.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::{Bytes, BytesMut};
@@ -75,6 +76,19 @@ impl Packet {
         match self {
             Self::Event { args, .. } | Self::Ack { args, .. } => args.attachments(),
             _ => &[],
+        }
+    }
+
+    /// The packet with the attachments that its arguments' placeholders stand for.
+    pub(super) fn with_attachments(self, attachments: Vec<Bytes>) -> Self {
+        match self {
+            Self::Event { namespace, id, name, args } => {
+                Self::Event { namespace, id, name, args: args.with_attachments(attachments) }
+            }
+            Self::Ack { namespace, id, args } => {
+                Self::Ack { namespace, id, args: args.with_attachments(attachments) }
+            }
+            other => other,
         }
     }
 
