@@ -59,3 +59,10 @@ impl Index {
         }
     }
 }
+
+#[cfg(test)]
+impl Index {
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+}

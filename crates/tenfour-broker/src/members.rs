@@ -268,3 +268,41 @@ impl Marks {
         core::mem::replace(&mut self.met_in[socket.get()], self.round) != self.round
     }
 }
+
+/// What tests look at.
+#[cfg(test)]
+impl<P> Members<P> {
+    /// Each membership stands at both its sides, each name in its index, and no room is empty.
+    pub(crate) fn check_links(&self) {
+        for (key, slot) in &self.slots {
+            assert_eq!(self.find(slot.id), Some(Key::new(key)));
+            for (place, membership) in slot.memberships().iter().enumerate() {
+                let occupant = self.rooms[membership.room.get()].occupants[membership.place.get()];
+                assert_eq!((occupant.socket.get(), occupant.place.get()), (key, place));
+            }
+        }
+        for (key, room) in &self.rooms {
+            assert_eq!(self.find_room(&room.name), Some(Key::new(key)));
+            assert!(!room.occupants.is_empty());
+        }
+        let memberships: usize = self.slots.iter().map(|(_, slot)| slot.memberships().len()).sum();
+        assert_eq!(memberships, self.rooms.iter().map(|(_, room)| room.occupants.len()).sum::<usize>());
+        assert_eq!((self.by_id.len(), self.by_name.len()), (self.slots.len(), self.rooms.len()));
+    }
+
+    pub(crate) fn is_clean(&self) -> bool {
+        self.check_links();
+        self.slots.is_empty() && self.rooms.is_empty()
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.slots.capacity()
+    }
+}
+
+#[cfg(test)]
+impl Marks {
+    pub(crate) fn at_round(round: u32) -> Self {
+        Self { met_in: Vec::new(), round }
+    }
+}

@@ -237,6 +237,9 @@ impl<P> Namespace<P> {
 
     /// Takes a socket's answer: `false`, and nothing changes, if the request is unknown or done, or this socket was not
     /// asked or has answered.
+    ///
+    /// An answer is kept as it is: one that is a small part of a large buffer keeps that buffer until the request is
+    /// done, so a driver that reads many packets into one buffer copies it out.
     pub fn answer(&mut self, from: SocketId, request: RequestId, answer: Body) -> bool {
         self.settle_from(from, request, Ok(answer))
     }
@@ -442,3 +445,6 @@ impl<P> fmt::Debug for Member<'_, P> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -155,7 +155,8 @@ impl<N: Clone> Registry<N> {
     }
 
     /// Takes back a connection that was [`Connect::Existing`], be it that its socket left or that it was refused.
-    /// Answers the handle of a namespace that this removed: a dynamic one without a connection.
+    /// Answers the handle of a namespace that this removed: a dynamic one without a connection. Poll what events it
+    /// still has before it is dropped.
     pub fn leave(&mut self, name: &str) -> Option<N> {
         let live = self.live.get_mut(name)?;
         live.connections = live.connections.checked_sub(1)?;
@@ -259,3 +260,6 @@ impl Default for RegistryLimits {
         Self { dynamic_namespaces: 1_000, name_bytes: 256 }
     }
 }
+
+#[cfg(test)]
+mod tests;

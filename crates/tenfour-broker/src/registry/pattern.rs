@@ -169,3 +169,6 @@ impl PatternErrorKind {
         PatternError { kind: self, offset }
     }
 }
+
+#[cfg(test)]
+mod tests;
