@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod clock;
+#[cfg(feature = "tokio")]
+pub mod proxy;
+pub mod stock;
+#[cfg(feature = "tokio")]
+mod wait;
+
+#[cfg(feature = "tokio")]
+pub use wait::{TIMEOUT, TimedOut};
