@@ -145,5 +145,7 @@ overEachTransport((transports) => {
 
 /** All arguments of the acknowledgement; `emitWithAck` answers only the first. */
 function acknowledged(socket, event, ...args) {
-  return new Promise((resolve) => socket.emit(event, ...args, (...answer) => resolve(answer)));
+  return new Promise((resolve, reject) => {
+    socket.emit(event, ...args, (error, ...answer) => (error ? reject(error) : resolve(answer)));
+  });
 }

@@ -3,6 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe } from "node:test";
 import { io } from "socket.io-client";
 
+/** How long a test waits for anything, in milliseconds. */
+const PATIENCE = 20_000;
 const TRANSPORTS = { polling: ["polling"], websocket: ["websocket"], upgrade: ["polling", "websocket"] };
 
 /** Declares the tests of `body` once for each way to connect; `body` gets the client option `transports`. */
@@ -12,9 +14,13 @@ export function overEachTransport(body) {
   }
 }
 
-/** A client on a connection of its own, not yet connected. `address` is a server's URL with the namespace. */
+/**
+ * A client on a connection of its own, not yet connected. `address` is a server's URL with the namespace. An
+ * acknowledgement that does not come is an error after a while, which a callback gets as its first argument.
+ */
 export function client(t, address, options = {}) {
-  const socket = io(address, { forceNew: true, reconnectionDelay: 20, reconnectionDelayMax: 100, ...options });
+  const quick = { forceNew: true, reconnectionDelay: 20, reconnectionDelayMax: 100, ackTimeout: PATIENCE };
+  const socket = io(address, { ...quick, ...options });
   t.after(() => {
     socket.io.reconnection(false);
     socket.disconnect();
@@ -31,15 +37,19 @@ export async function connect(t, address, options) {
 /** Waits until `socket` is connected; a refusal rejects. */
 export function connected(socket) {
   if (socket.connected) return socket;
-  return new Promise((resolve, reject) => {
-    socket.once("connect", () => resolve(socket));
-    socket.once("connect_error", reject);
-  });
+  const refusal = new Promise((_, reject) => socket.once("connect_error", reject));
+  return Promise.race([next(socket, "connect").then(() => socket), refusal]);
 }
 
 /** The arguments of the next `event`. `emitter` is a socket, a manager or an engine. */
 export function next(emitter, event) {
-  return new Promise((resolve) => emitter.once(event, (...args) => resolve(args)));
+  return new Promise((resolve, reject) => {
+    const deadline = setTimeout(() => reject(new Error(`no ${event} within ${PATIENCE} ms`)), PATIENCE).unref();
+    emitter.once(event, (...args) => {
+      clearTimeout(deadline);
+      resolve(args);
+    });
+  });
 }
 
 /** The arguments of every `event`: a list that grows as they come. */
@@ -62,11 +72,11 @@ export async function upgraded(socket) {
 
 /** Repeats `check` until it answers something true, and answers that. */
 export async function eventually(what, check, state = () => "") {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + PATIENCE;
   for (;;) {
     const value = await check();
     if (value) return value;
-    if (Date.now() > deadline) throw new Error(`no ${what} within 20 s ${state()}`);
+    if (Date.now() > deadline) throw new Error(`no ${what} within ${PATIENCE} ms ${state()}`);
     await sleep(5);
   }
 }

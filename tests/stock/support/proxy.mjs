@@ -15,6 +15,7 @@ class Proxy {
   #server = createServer({ pauseOnConnect: true }, (inbound) => this.#accept(inbound));
   #links = new Set();
   #refusing = false;
+  #stalled = false;
 
   constructor(upstream) {
     this.#upstream = upstream;
@@ -26,23 +27,21 @@ class Proxy {
     this.url = `http://127.0.0.1:${this.#server.address().port}`;
   }
 
-  /** Ends every connection, at once and without a word of the protocol. */
-  cut() {
+  /** Ends every connection, at once and without a word of the protocol, and refuses new ones until `restore`. */
+  block() {
+    this.#refusing = true;
     for (const link of this.#links) for (const socket of link) socket.destroy();
   }
 
-  /** Cuts, and refuses new connections until `restore`. */
-  block() {
-    this.#refusing = true;
-    this.cut();
-  }
-
+  /** Lets new connections pass again. */
   restore() {
     this.#refusing = false;
+    this.#stalled = false;
   }
 
-  /** Half-open: the connections there are stay open, but nothing passes any more in either direction. */
+  /** Half-open: connections stay open, and new ones open, but nothing passes any more in either direction. */
   stall() {
+    this.#stalled = true;
     for (const link of this.#links) {
       for (const socket of link) {
         socket.unpipe();
@@ -52,7 +51,7 @@ class Proxy {
   }
 
   close() {
-    this.cut();
+    this.block();
     this.#server.close();
   }
 
@@ -68,7 +67,7 @@ class Proxy {
         to.destroy();
         this.#links.delete(link);
       });
-      from.pipe(to);
+      if (!this.#stalled) from.pipe(to);
     }
   }
 }
