@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "tokio")]
+pub mod client;
 pub mod clock;
 #[cfg(feature = "tokio")]
 pub mod proxy;
