@@ -63,11 +63,9 @@ const NAMELESS: ByteString = ByteString::from_static("message");
 
 fn to_args(body: &Body) -> Args {
     match body {
-        Body::Text(text) => Args::from_validated(json_string(text).into(), 1, Vec::new()),
-        Body::Binary(data) => Args::from_validated(PLACEHOLDER, 1, vec![data.clone()]),
-        Body::Json { args, len, attachments } => {
-            Args::from_validated(args.clone(), *len, attachments.clone())
-        },
+        Body::Text(text) => Args::from_validated(json_string(text).into(), Vec::new()),
+        Body::Binary(data) => Args::from_validated(PLACEHOLDER, vec![data.clone()]),
+        Body::Json { args, attachments, .. } => Args::from_validated(args.clone(), attachments.clone()),
         _ => Args::empty(),
     }
 }
@@ -108,7 +106,8 @@ fn json_string(text: &str) -> String {
 
 /// The body of an event's or an acknowledgement's arguments.
 pub(crate) fn from_args(args: Args) -> Body {
-    let (args, len, attachments) = args.into_parts();
+    let len = args.len();
+    let (args, attachments) = args.into_parts();
     Body::Json { args, len, attachments }
 }
 
