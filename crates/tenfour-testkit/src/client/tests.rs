@@ -207,6 +207,19 @@ async fn a_close_is_shown_with_its_code() {
 }
 
 #[tokio::test]
+async fn a_server_that_waits_for_the_answer_to_its_close_gets_it() {
+    let addr = serve(async |mut peer: Peer| {
+        peer.upgrade().await;
+        peer.write(b"\x88\x02\x03\xe8").await;
+        let mut answer = [0; 8];
+        peer.0.read_exact(&mut answer).await.expect("a close frame");
+        assert_eq!(answer[..2], [0x88, 0x82]);
+    })
+    .await;
+    Connection::open(addr, "/", &[]).await.unwrap().expect_end().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_waited_for_in_vain_is_named() {
     let addr = serve(async |mut peer: Peer| {
         peer.upgrade().await;

@@ -129,7 +129,8 @@ impl Connection {
         within(WHAT, close).await?
     }
 
-    /// Passes over messages until the connection is over, in whatever way.
+    /// Passes over messages until the connection is over, in whatever way. A close frame is answered, since a server may
+    /// wait for that.
     ///
     /// # Errors
     ///
@@ -139,6 +140,8 @@ impl Connection {
         let end = async {
             loop {
                 match self.read_message(WHAT).await {
+                    // The server may be gone already, which is what is waited for.
+                    Ok(close @ Message::Close(_)) => drop(self.send(&close).await),
                     Ok(_) => {}
                     Err(error) if error.is_end() => return Ok(()),
                     Err(error) => return Err(error),
