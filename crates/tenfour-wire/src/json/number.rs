@@ -1,6 +1,6 @@
 //! Numbers, as JSON writes them.
 
-use bytes::{BufMut, BytesMut};
+use super::sink::Sink;
 
 /// A number of JSON in the Rust type that holds it exactly, where there is one.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -129,7 +129,8 @@ const POWERS_OF_TEN: [f64; 23] = [
 ];
 
 /// Appends `number` in decimal digits.
-pub(crate) fn encode_integer(mut number: u64, out: &mut BytesMut) {
+#[inline]
+pub(crate) fn encode_integer(mut number: u64, out: &mut impl Sink) {
     let mut digits = [0; 20];
     let mut start = digits.len();
     loop {
@@ -137,8 +138,27 @@ pub(crate) fn encode_integer(mut number: u64, out: &mut BytesMut) {
         digits[start] = b'0' + (number % 10) as u8;
         number /= 10;
         if number == 0 {
-            return out.put_slice(&digits[start..]);
+            return out.push_ascii(&digits[start..]);
         }
+    }
+}
+
+/// Appends `number` in decimal digits, with a minus if it is negative.
+#[inline]
+pub(crate) fn encode_signed(number: i64, out: &mut impl Sink) {
+    if number < 0 {
+        out.push_ascii(b"-");
+    }
+    encode_integer(number.unsigned_abs(), out);
+}
+
+/// Appends the shortest digits that read as `number`; without a point where it has no fraction, `null` where it is not
+/// finite, as `JSON.stringify`.
+pub(crate) fn encode_float<F: zmij::Float>(number: F, out: &mut impl Sink) {
+    let mut buffer = zmij::Buffer::new();
+    match buffer.format(number) {
+        "NaN" | "inf" | "-inf" => out.push_ascii(b"null"),
+        digits => out.push_ascii(digits.strip_suffix(".0").unwrap_or(digits).as_bytes()),
     }
 }
 
@@ -146,6 +166,7 @@ pub(crate) fn encode_integer(mut number: u64, out: &mut BytesMut) {
 mod tests {
     use alloc::{format, string::ToString};
 
+    use bytes::BytesMut;
     use proptest::prelude::*;
 
     use super::*;
@@ -221,6 +242,23 @@ mod tests {
             let mut out = BytesMut::new();
             encode_integer(number, &mut out);
             prop_assert_eq!(core::str::from_utf8(&out).unwrap(), format!("{number}"));
+            out.clear();
+            encode_signed(number as i64, &mut out);
+            prop_assert_eq!(core::str::from_utf8(&out).unwrap(), format!("{}", number as i64));
+        }
+
+        #[test]
+        fn a_float_reads_back_as_itself(bits: u64) {
+            let number = f64::from_bits(bits);
+            let mut out = BytesMut::new();
+            encode_float(number, &mut out);
+            let text = core::str::from_utf8(&out).unwrap();
+            if number.is_finite() {
+                prop_assert_eq!(end(text.as_bytes(), 0), Ok(text.len()));
+                prop_assert_eq!(text.parse::<f64>().unwrap().to_bits(), bits);
+            } else {
+                prop_assert_eq!(text, "null");
+            }
         }
     }
 }

@@ -1,8 +1,6 @@
 //! What stands in JSON text for a binary attachment: `{"_placeholder":true,"num":0}`.
 
-use bytes::{BufMut, BytesMut};
-
-use super::{number, string};
+use super::{number, sink::Sink, string};
 
 /// Reads a placeholder whose `{` is at `start`: the attachment's number, and the placeholder's end.
 ///
@@ -56,8 +54,8 @@ pub(crate) fn is_key(content: &str) -> bool {
 }
 
 /// Appends the placeholder of attachment `num`.
-pub(crate) fn encode(num: usize, out: &mut BytesMut) {
-    out.put_slice(b"{\"_placeholder\":true,\"num\":");
+pub(crate) fn encode(num: usize, out: &mut impl Sink) {
+    out.push_str("{\"_placeholder\":true,\"num\":");
     number::encode_integer(num as u64, out);
-    out.put_u8(b'}');
+    out.push_str("}");
 }

@@ -2,8 +2,7 @@
 
 use alloc::string::String;
 
-use bytes::{BufMut, BytesMut};
-
+use super::sink::Sink;
 use crate::{DecodeError, DecodeErrorKind};
 
 /// Where the string whose content begins at `start` ends (at its closing quote), and whether it has escapes.
@@ -125,21 +124,20 @@ fn unicode_char(escape: &[u8]) -> (char, usize) {
 }
 
 /// Appends `text` as a JSON string, escaping what `JSON.stringify` escapes and as it does.
-pub fn encode(text: &str, out: &mut BytesMut) {
-    out.reserve(text.len() + 2);
-    out.put_u8(b'"');
-    let mut rest = text.as_bytes();
+pub(crate) fn encode(text: &str, out: &mut impl Sink) {
+    out.push_str("\"");
+    let mut rest = text;
     loop {
-        let (plain, special) = rest.split_at(plain_end(rest, 0));
-        out.put_slice(plain);
-        let [byte, after @ ..] = special else { break };
-        encode_escape(*byte, out);
-        rest = after;
+        let (plain, special) = rest.split_at(plain_end(rest.as_bytes(), 0));
+        out.push_str(plain);
+        let Some(&byte) = special.as_bytes().first() else { break };
+        encode_escape(byte, out);
+        rest = &special[1..];
     }
-    out.put_u8(b'"');
+    out.push_str("\"");
 }
 
-fn encode_escape(byte: u8, out: &mut BytesMut) {
+fn encode_escape(byte: u8, out: &mut impl Sink) {
     let short = match byte {
         b'"' | b'\\' => byte,
         0x08 => b'b',
@@ -149,14 +147,15 @@ fn encode_escape(byte: u8, out: &mut BytesMut) {
         b'\r' => b'r',
         _ => {
             let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
-            return out.put_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]);
+            return out.push_ascii(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]);
         }
     };
-    out.put_slice(&[b'\\', short]);
+    out.push_ascii(&[b'\\', short]);
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
     use proptest::prelude::*;
 
     use super::*;

@@ -6,7 +6,10 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use serde::de::{Deserialize, DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{Deserialize, DeserializeOwned},
+};
 
 use self::sequence::Sequence;
 use crate::{
@@ -66,6 +69,31 @@ impl Args {
 
     pub(super) fn with_attachments(self, attachments: Vec<Bytes>) -> Self {
         Self { attachments, ..self }
+    }
+
+    /// Arguments from values: the elements of a tuple or of a sequence, in order; anything else is the only argument.
+    ///
+    /// What a value gives to serde as bytes (`bytes::Bytes` with its feature `serde`, `serde_bytes`) becomes an attachment.
+    /// How many there are is left to the caller: a stock peer refuses more than 10.
+    ///
+    /// # Errors
+    /// Those of [`json::to_string`].
+    ///
+    /// ```
+    /// use tenfour_wire::{Bytes, socketio::Args};
+    ///
+    /// let args = Args::serialize(&("cat.png", Bytes::from_static(b"\x89PNG")))?;
+    /// assert_eq!(args.json(), r#""cat.png",{"_placeholder":true,"num":0}"#);
+    /// # Ok::<(), tenfour_wire::json::Error>(())
+    /// ```
+    pub fn serialize<T: Serialize + ?Sized>(args: &T) -> Result<Self, json::Error> {
+        let (text, attachments) = json::to_string(args)?;
+        let json = ByteString::from(text);
+        match json.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some("") => Ok(Self { attachments, ..Self::empty() }),
+            Some(elements) => Ok(Self { json: json.slice_ref(elements), attachments }),
+            None => Ok(Self { json, attachments }),
+        }
     }
 
     /// Arguments from the parts that [`into_parts`](Self::into_parts) gave, or from parts that are valid by construction:

@@ -1,7 +1,6 @@
 //! Typed values out of JSON text, with binary attachments in their place.
 
 mod access;
-mod error;
 mod key;
 mod missing;
 
@@ -9,9 +8,9 @@ use bytes::Bytes;
 use serde::de::{self, Deserialize, Visitor, value::SeqDeserializer};
 
 use self::access::{Elements, Entries, Variant};
-pub use self::error::Error;
 pub(crate) use self::missing::Missing;
 use super::{
+    Error,
     number::Number,
     placeholder,
     scan::{MAX_DEPTH, Scanner, skip_whitespace},

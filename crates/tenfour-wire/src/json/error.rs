@@ -1,13 +1,13 @@
-//! Why a value could not be read.
+//! Why a value could not be read or written.
 
 use alloc::{boxed::Box, string::ToString};
 use core::fmt;
 
-use serde::de;
+use serde::{de, ser};
 
 use crate::{DecodeError, DecodeErrorKind};
 
-/// Why JSON text could not be read as the type that was asked for, and where.
+/// Why JSON text could not be read as the type that was asked for, or a value not be written, and where.
 ///
 /// One word long, so that a result of it costs nothing where all goes well.
 ///
@@ -38,7 +38,7 @@ impl Error {
         }
     }
 
-    /// The byte of the text at which it was noticed; `None` where the value is not there at all.
+    /// The byte of the text, as far as it was read or written, at which it was noticed; `None` where that is unknown.
     pub fn offset(&self) -> Option<usize> {
         self.0.offset
     }
@@ -62,6 +62,13 @@ impl de::Error for Error {
     #[cold]
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self(Box::new(Inner { reason: Reason::Data(message.to_string().into()), offset: None }))
+    }
+}
+
+impl ser::Error for Error {
+    #[cold]
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        de::Error::custom(message)
     }
 }
 
