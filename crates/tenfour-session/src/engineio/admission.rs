@@ -141,6 +141,9 @@ pub enum Refusal {
     /// The server has as many sessions as it may.
     #[error("Server is full, try again later")]
     ServerFull,
+    /// The URL and the headers are more than the server keeps of a handshake.
+    #[error("Handshake too large")]
+    HandshakeTooLarge,
 }
 
 impl Refusal {
@@ -154,7 +157,7 @@ impl Refusal {
             Self::BadRequest => Some(3),
             Self::Forbidden => Some(4),
             Self::UnsupportedVersion => Some(5),
-            Self::BadMethod | Self::ServerFull => None,
+            Self::BadMethod | Self::ServerFull | Self::HandshakeTooLarge => None,
         }
     }
 
@@ -164,6 +167,7 @@ impl Refusal {
         match self {
             Self::Forbidden => 403,
             Self::BadMethod => 500,
+            Self::HandshakeTooLarge => 431,
             Self::ServerFull => 503,
             _ => 400,
         }

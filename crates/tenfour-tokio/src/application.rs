@@ -1,0 +1,72 @@
+//! What runs on a server, seen from below.
+
+use crate::Socket;
+use http::request::Parts;
+use std::{fmt, pin::Pin};
+use tenfour_broker::{Body, Message};
+use tenfour_session::{
+    engineio::{CloseReason, Refusal},
+    socketio::ConnectError,
+};
+
+/// A future on the heap.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What a server asks of the application, in the order of a socket's life: [`connect`](Self::connect),
+/// [`connected`](Self::connected), a [`message`](Self::message) for each that comes, [`disconnected`](Self::disconnected).
+///
+/// The calls of one socket come one after the other, each when the one before is done; those of different sockets
+/// come at the same time. A call that panics costs its socket nothing but its answer.
+pub trait Application: Send + Sync + 'static {
+    /// Whether a request may open a session at all.
+    ///
+    /// # Errors
+    /// What to refuse it with.
+    fn admit(&self, request: &Parts) -> Result<(), Refusal> {
+        let _ = request;
+        Ok(())
+    }
+
+    /// Whether a socket may join its namespace. It cannot be sent to yet.
+    fn connect(&self, socket: Socket) -> BoxFuture<Result<(), ConnectError>>;
+
+    /// The socket has joined.
+    fn connected(&self, socket: Socket) -> BoxFuture<()>;
+
+    /// A message came; the result is the answer for a client that awaits one.
+    fn message(&self, socket: Socket, message: Message) -> BoxFuture<Option<Body>>;
+
+    /// The socket has left. It is not called for one that never joined.
+    fn disconnected(&self, socket: Socket, reason: DisconnectReason) -> BoxFuture<()>;
+
+    /// What is answered to a message on which [`message`](Self::message) panicked.
+    fn panicked(&self) -> Body;
+
+    /// How many messages of one socket may be under way at once; 1 keeps their order.
+    fn concurrency(&self, socket: &Socket) -> usize {
+        let _ = socket;
+        1
+    }
+}
+
+/// Why a socket left its namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// The client left the namespace.
+    ClientDisconnect,
+    /// The server took it out of the namespace.
+    ServerDisconnect,
+    /// Its connection ended.
+    Connection(CloseReason),
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClientDisconnect => f.write_str("client namespace disconnect"),
+            Self::ServerDisconnect => f.write_str("server namespace disconnect"),
+            Self::Connection(reason) => reason.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod application;
+mod clock;
+mod config;
+mod handshake;
+mod http;
+mod link;
+mod queue;
+mod server;
+mod socket;
+mod space;
+mod websocket;
+
+pub use application::{Application, BoxFuture, DisconnectReason};
+pub use config::{Config, Cookie, Origins, SameSite};
+pub use handshake::{Handshake, PeerAddress};
+pub use http::Body as ResponseBody;
+pub use server::Server;
+pub use socket::{EmitError, RequestError, Socket, TryEmitError};
+pub use space::{NamespaceError, Space};
+pub use tenfour_broker as broker;
+pub use tenfour_delivery as delivery;
+pub use tenfour_node as node;
+pub use tenfour_session as session;
+pub use tenfour_wire as wire;

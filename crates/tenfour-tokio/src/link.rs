@@ -1,0 +1,448 @@
+//! A connection, shared by the task that drives it and all who send to it.
+
+use crate::{
+    Handshake, Socket,
+    application::DisconnectReason,
+    queue::{self, Item},
+    server::Shared,
+};
+use bytestring::ByteString;
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    task::{Poll, Waker, ready},
+    time::Duration,
+};
+use tenfour_broker::Body;
+use tenfour_delivery::{id::Id, time::Instant};
+use tenfour_node::{Connection, Delivery, Dialect, Event, Incoming, ReplyId, Urgency};
+use tenfour_session::{
+    Frame, Input, RequestId, Response, Transmit, WebSocketId,
+    engineio::{CloseReason, Opening, SendError, TransportKind},
+    socketio::{ConnectError, Encoded},
+};
+use tokio::sync::{Notify, oneshot};
+
+/// A connection. Its lock is a leaf: whoever holds it takes no other.
+pub(crate) struct Link {
+    pub(crate) server: Arc<Shared>,
+    pub(crate) handshake: Handshake,
+    sid: Id,
+    dialect: Dialect,
+    connection: Mutex<Connection>,
+    /// The sockets in their namespaces, also those that are not let in yet.
+    sockets: Mutex<SmallVec<[Socket; 1]>>,
+    requests: Mutex<Vec<(RequestId, oneshot::Sender<Response>)>>,
+    /// The task that carries frames and answers out.
+    driver: AtomicWaker,
+    /// Something happened for which a sender or a reader may wait: room in the queue, room for input, the end.
+    changed: Notify,
+    next_request: AtomicU64,
+    next_socket: AtomicU32,
+}
+
+/// What one pass over a socket's frames needs to know of the session.
+pub(crate) struct Status {
+    pub(crate) serves: bool,
+    pub(crate) accepts_input: bool,
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Link {
+    /// A connection that begins with a poll, and the answer to that poll.
+    pub(crate) fn with_poll(server: Arc<Shared>, handshake: Handshake, sid: Id) -> (Arc<Self>, Answer) {
+        let request = RequestId(0);
+        let link = Arc::new(Self::new(server, handshake, sid, Opening::Polling(request)));
+        let answer = link.expect(request);
+        link.flush();
+        (link, answer)
+    }
+
+    /// A connection that begins with a WebSocket.
+    pub(crate) fn with_websocket(
+        server: Arc<Shared>,
+        handshake: Handshake,
+        sid: Id,
+    ) -> (Arc<Self>, WebSocketId) {
+        let socket = WebSocketId(0);
+        (Arc::new(Self::new(server, handshake, sid, Opening::WebSocket(socket))), socket)
+    }
+
+    fn new(server: Arc<Shared>, handshake: Handshake, sid: Id, opening: Opening) -> Self {
+        let config = server.config.node.clone();
+        Self {
+            dialect: config.dialect,
+            connection: Mutex::new(Connection::new(config, sid, opening, server.clock.now())),
+            server,
+            handshake,
+            sid,
+            sockets: Mutex::default(),
+            requests: Mutex::default(),
+            driver: AtomicWaker::new(),
+            changed: Notify::new(),
+            next_request: AtomicU64::new(1),
+            next_socket: AtomicU32::new(1),
+        }
+    }
+
+    pub(crate) fn sid(&self) -> Id {
+        self.sid
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    pub(crate) fn transport(&self) -> TransportKind {
+        self.connection.lock().transport()
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.connection.lock().is_finished()
+    }
+
+    /// A request of this session, and its answer once the session has one.
+    pub(crate) fn request(&self) -> (RequestId, Answer) {
+        let request = RequestId(self.next_request.fetch_add(1, Ordering::Relaxed));
+        (request, self.expect(request))
+    }
+
+    fn expect(&self, request: RequestId) -> Answer {
+        let (sender, receiver) = oneshot::channel();
+        self.requests.lock().push((request, sender));
+        receiver
+    }
+
+    /// A further WebSocket for this session, wanted or not.
+    pub(crate) fn open_socket(self: &Arc<Self>) -> WebSocketId {
+        let socket = WebSocketId(self.next_socket.fetch_add(1, Ordering::Relaxed));
+        self.handle([Input::SocketOpened { socket }]);
+        socket
+    }
+
+    /// Takes in what happened, and starts what it leads to.
+    pub(crate) fn handle(self: &Arc<Self>, inputs: impl IntoIterator<Item = Input>) {
+        let now = self.server.clock.now();
+        let (events, open) = {
+            let mut connection = self.connection.lock();
+            inputs.into_iter().for_each(|input| connection.handle_input(now, input));
+            (drain(&mut connection), connection.accepts_input())
+        };
+        if !open {
+            self.changed.notify_waiters();
+        }
+        self.dispatch(events);
+    }
+
+    /// Starts what a sender's doing has led to.
+    pub(crate) fn settle(self: &Arc<Self>) {
+        self.handle([]);
+    }
+
+    /// Lets time pass.
+    pub(crate) fn handle_timeout(self: &Arc<Self>) {
+        let now = self.server.clock.now();
+        let events = {
+            let mut connection = self.connection.lock();
+            connection.handle_timeout(now);
+            drain(&mut connection)
+        };
+        self.dispatch(events);
+    }
+
+    /// Events of one socket go through its queue; what the server itself acts on is done at once.
+    fn dispatch(self: &Arc<Self>, events: SmallVec<[Incoming; 4]>) {
+        let mut awake: SmallVec<[Socket; 1]> = SmallVec::new();
+        for Incoming { event, cost } in events {
+            let socket = match event {
+                Event::Connect { namespace, auth } => self.connect(&namespace, auth, cost),
+                Event::Message { namespace, message, reply } => self
+                    .socket(&namespace)
+                    .and_then(|socket| socket.enqueue(Item::Message { message, reply, cost })),
+                Event::Answer { namespace, request, answer } => {
+                    if let Some(socket) = self.socket(&namespace) {
+                        socket.space().lock().answer(socket.id(), request, answer);
+                    }
+                    None
+                }
+                Event::Leave { namespace } => {
+                    self.leave(&namespace, DisconnectReason::ClientDisconnect, cost)
+                }
+                Event::Closed(reason) => {
+                    awake.extend(self.end(reason));
+                    None
+                }
+                _ => None,
+            };
+            awake.extend(socket);
+        }
+        for socket in awake {
+            queue::start(socket);
+        }
+    }
+
+    fn connect(
+        self: &Arc<Self>,
+        namespace: &ByteString,
+        auth: Option<ByteString>,
+        cost: usize,
+    ) -> Option<Socket> {
+        match self.server.spaces.connect(namespace, auth.as_deref()) {
+            Ok(space) => {
+                let socket = Socket::new(self.clone(), space, auth);
+                self.sockets.lock().push(socket.clone());
+                socket.enqueue(Item::Connect { cost })
+            }
+            Err(error) => {
+                self.refuse(namespace, &error);
+                self.consumed(cost);
+                None
+            }
+        }
+    }
+
+    fn leave(&self, namespace: &str, reason: DisconnectReason, cost: usize) -> Option<Socket> {
+        let mut sockets = self.sockets.lock();
+        let place = sockets.iter().position(|socket| socket.namespace() == namespace)?;
+        let socket = sockets.swap_remove(place);
+        drop(sockets);
+        socket.depart(reason, cost)
+    }
+
+    fn end(&self, reason: CloseReason) -> impl Iterator<Item = Socket> + use<> {
+        tracing::debug!(sid = ?self.sid, %reason, "connection over");
+        self.changed.notify_waiters();
+        let sockets = std::mem::take(&mut *self.sockets.lock());
+        sockets.into_iter().filter_map(move |socket| socket.depart(DisconnectReason::Connection(reason), 0))
+    }
+
+    fn socket(&self, namespace: &str) -> Option<Socket> {
+        self.sockets.lock().iter().find(|socket| socket.namespace() == namespace).cloned()
+    }
+
+    /// Lets a socket in: its client is told, before anything that is sent to it. `false` where it has gone.
+    pub(crate) fn accept(&self, socket: &Socket) -> bool {
+        let accepted = self.connection.lock().accept(socket.namespace(), socket.id().as_str());
+        self.driver.wake();
+        accepted
+    }
+
+    pub(crate) fn refuse(&self, namespace: &str, error: &ConnectError) {
+        let now = self.server.clock.now();
+        self.connection.lock().refuse(now, namespace, error);
+        self.leave(namespace, DisconnectReason::ServerDisconnect, 0);
+        self.driver.wake();
+    }
+
+    /// Takes a socket out of its namespace, from the server's side.
+    pub(crate) fn disconnect(self: &Arc<Self>, namespace: &str) {
+        let now = self.server.clock.now();
+        let (left, events) = {
+            let mut connection = self.connection.lock();
+            (connection.disconnect(now, namespace), drain(&mut connection))
+        };
+        if left {
+            self.leave(namespace, DisconnectReason::ServerDisconnect, 0).into_iter().for_each(queue::start);
+        }
+        self.dispatch(events);
+        self.driver.wake();
+    }
+
+    /// Ends the connection in order.
+    pub(crate) fn close(self: &Arc<Self>, reason: CloseReason) {
+        let now = self.server.clock.now();
+        let events = {
+            let mut connection = self.connection.lock();
+            connection.close(now, reason);
+            drain(&mut connection)
+        };
+        self.dispatch(events);
+        self.driver.wake();
+    }
+
+    /// The application is done with an event.
+    pub(crate) fn consumed(&self, cost: usize) {
+        let now = self.server.clock.now();
+        let reopened = {
+            let mut connection = self.connection.lock();
+            let held = !connection.accepts_input();
+            connection.consumed(now, cost);
+            held && connection.accepts_input()
+        };
+        if reopened {
+            self.driver.wake();
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Hands a packet over without waiting.
+    pub(crate) fn offer(self: &Arc<Self>, packet: &Encoded, urgency: Urgency) -> Delivery {
+        let delivery = self.connection.lock().offer(packet, urgency);
+        if delivery != Delivery::Dropped {
+            self.driver.wake();
+        }
+        delivery
+    }
+
+    pub(crate) fn try_send(&self, packet: &Encoded) -> Result<(), SendError> {
+        self.connection.lock().send(packet)?;
+        self.driver.wake();
+        Ok(())
+    }
+
+    /// Queues a packet once there is room. `false` where the connection ends before.
+    pub(crate) async fn send(&self, packet: &Encoded) -> bool {
+        self.when_room(|connection| connection.send(packet)).await
+    }
+
+    /// Queues an answer once there is room.
+    pub(crate) async fn reply(&self, namespace: &str, to: ReplyId, body: &Body) -> bool {
+        self.when_room(|connection| connection.reply(namespace, to, body)).await
+    }
+
+    async fn when_room(&self, mut send: impl FnMut(&mut Connection) -> Result<(), SendError>) -> bool {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let sent = send(&mut self.connection.lock());
+            match sent {
+                Ok(()) => {
+                    self.driver.wake();
+                    return true;
+                }
+                Err(SendError::Full) => changed.await,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Waits until the session accepts input.
+    pub(crate) async fn accepts_input(&self) {
+        self.when_input_is(true).await;
+    }
+
+    /// Waits until the session accepts no input.
+    pub(crate) async fn refuses_input(&self) {
+        self.when_input_is(false).await;
+    }
+
+    async fn when_input_is(&self, accepted: bool) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if self.connection.lock().accepts_input() == accepted {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// From now on, `waker` is told when there is something to carry out.
+    pub(crate) fn set_driver(&self, waker: &Waker) {
+        self.driver.register(waker);
+    }
+
+    pub(crate) fn wake_driver(&self) {
+        self.driver.wake();
+    }
+
+    pub(crate) fn status(&self, socket: WebSocketId) -> Status {
+        let connection = self.connection.lock();
+        Status {
+            serves: connection.serves(socket),
+            accepts_input: connection.accepts_input(),
+            deadline: connection.poll_timeout(),
+        }
+    }
+
+    /// Takes frames for a WebSocket for as long as `wants_more`.
+    pub(crate) fn take_frames(&self, socket: WebSocketId, mut wants_more: impl FnMut(Frame) -> bool) {
+        let (was_full, has_room) = {
+            let mut connection = self.connection.lock();
+            let was_full = !connection.has_capacity();
+            while let Some(frame) = connection.poll_frame(socket) {
+                if !wants_more(frame) {
+                    break;
+                }
+            }
+            (was_full, connection.has_capacity())
+        };
+        if was_full && has_room {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Answers the requests that the session has answers for.
+    pub(crate) fn flush(&self) {
+        let (answers, was_full, has_room) = {
+            let mut connection = self.connection.lock();
+            let was_full = !connection.has_capacity();
+            let mut answers: SmallVec<[_; 2]> = SmallVec::new();
+            while let Some(transmit) = connection.poll_transmit() {
+                if let Transmit::Respond { request, response } = transmit {
+                    answers.push((request, response));
+                }
+            }
+            (answers, was_full, connection.has_capacity())
+        };
+        if was_full && has_room {
+            self.changed.notify_waiters();
+        }
+        let mut requests = self.requests.lock();
+        for (request, response) in answers {
+            if let Some(place) = requests.iter().position(|(known, _)| *known == request) {
+                // A client that has gone away meanwhile needs no answer.
+                let _ = requests.swap_remove(place).1.send(response);
+            }
+        }
+    }
+
+    /// Keeps the time of a connection that travels by polling, and answers its polls: a burst of messages with one answer,
+    /// since this task wakes up once for all of them.
+    pub(crate) async fn drive_polling(self: &Arc<Self>) {
+        let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
+        poll_fn(|cx| {
+            self.driver.register(cx.waker());
+            loop {
+                self.settle();
+                self.flush();
+                if self.is_finished() || self.transport() == TransportKind::WebSocket {
+                    return Poll::Ready(());
+                }
+                let Some(deadline) = self.connection.lock().poll_timeout() else { return Poll::Pending };
+                let moment = self.server.clock.moment(deadline);
+                if timer.deadline() != moment {
+                    timer.as_mut().reset(moment);
+                }
+                ready!(timer.as_mut().poll(cx));
+                self.handle_timeout();
+            }
+        })
+        .await;
+    }
+
+    /// Nobody waits for the answer to a request any more.
+    pub(crate) fn abort(self: &Arc<Self>, request: RequestId) {
+        let mut requests = self.requests.lock();
+        let Some(place) = requests.iter().position(|(known, _)| *known == request) else { return };
+        requests.swap_remove(place);
+        drop(requests);
+        self.handle([Input::RequestAborted { request }]);
+        self.flush();
+        self.driver.wake();
+    }
+}
+
+/// The answer to a request, once the session has one.
+pub(crate) type Answer = oneshot::Receiver<Response>;
+
+fn drain(connection: &mut Connection) -> SmallVec<[Incoming; 4]> {
+    std::iter::from_fn(|| connection.poll_event()).collect()
+}

@@ -1,0 +1,378 @@
+//! A socket: one client in one namespace.
+
+use crate::{
+    Handshake, Space,
+    application::DisconnectReason,
+    link::Link,
+    queue::{Item, Queue},
+    server::Shared,
+};
+use bytestring::ByteString;
+use futures_util::future::{Either, select};
+use parking_lot::{Mutex, MutexGuard};
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
+use tenfour_broker::{self as broker, Body, DataError, JoinError, Message, SocketId, Why};
+use tenfour_node::{Delivery, Dialect, Peer, Urgency, render_message};
+use tenfour_session::{
+    engineio::{CloseReason, SendError},
+    socketio::{ConnectError, Encoded},
+};
+use thiserror::Error;
+
+/// A client in a namespace. It is a handle: clones are the same socket, and it may be kept after the client has left.
+#[derive(Clone)]
+pub struct Socket {
+    inner: Arc<Inner>,
+    origin: Origin,
+}
+
+struct Inner {
+    id: SocketId,
+    link: Arc<Link>,
+    space: Arc<Space>,
+    auth: Option<ByteString>,
+    state: Mutex<State>,
+    queue: Mutex<Queue>,
+}
+
+/// Written only while the namespace is locked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// The application has not let it in yet. What it is to be known by is kept until then.
+    Joining { data: Option<ByteString> },
+    /// It is a member of the namespace.
+    Joined,
+    /// It was one.
+    Left,
+    /// It never became one.
+    Refused,
+}
+
+/// Where a handle is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// In a handler of this socket's messages: while it waits, the messages behind its own wait too.
+    Handler,
+    Elsewhere,
+}
+
+/// Why a message was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The client has left, or has not joined yet.
+    #[error("the socket is not connected; drop the message")]
+    Disconnected,
+}
+
+/// Why a message was not queued at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TryEmitError {
+    /// The client has left, or has not joined yet.
+    #[error("the socket is not connected; drop the message")]
+    Disconnected,
+    /// The client doesn't keep up with what it is sent.
+    #[error("the client's send queue is full; await the sending verb, or drop the message")]
+    Full,
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// No answer came in time. The client may have got the request.
+    #[error("the client did not answer in time; it may have received the request")]
+    TimedOut,
+    /// The client left before it answered. It may have got the request.
+    #[error("the client left before it answered; it may have received the request")]
+    Disconnected,
+    /// The request was not sent: the client's queue is full.
+    #[error("the request was not sent, since the client's send queue is full; try again later")]
+    Refused,
+    /// A handler of the socket waits for the socket's own client, while so many of that client's events wait for the handler
+    /// that its connection is not read any more: the answer could never come.
+    #[error(
+        "the client's unhandled events fill its queue, so that its answer cannot be read; return from the handler first"
+    )]
+    Congested,
+    /// Too many requests are pending in the namespace, or for this socket.
+    #[error(transparent)]
+    TooMany(broker::RequestError),
+}
+
+impl Socket {
+    pub(crate) fn new(link: Arc<Link>, space: Arc<Space>, auth: Option<ByteString>) -> Self {
+        let inner = Inner {
+            id: SocketId::from_bytes(random()),
+            link,
+            space,
+            auth,
+            state: Mutex::new(State::Joining { data: None }),
+            queue: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner), origin: Origin::Elsewhere }
+    }
+
+    /// The socket's public id, by which it also is a room of its own.
+    #[must_use]
+    pub fn id(&self) -> SocketId {
+        self.inner.id
+    }
+
+    /// The namespace that it is in.
+    #[must_use]
+    pub fn space(&self) -> &Arc<Space> {
+        &self.inner.space
+    }
+
+    /// The name of the namespace that it is in.
+    #[must_use]
+    pub fn namespace(&self) -> &ByteString {
+        self.inner.space.name()
+    }
+
+    /// The request that opened its connection.
+    #[must_use]
+    pub fn handshake(&self) -> &Handshake {
+        &self.inner.link.handshake
+    }
+
+    /// The JSON text of the `auth` object with which it joined.
+    #[must_use]
+    pub fn auth(&self) -> Option<&ByteString> {
+        self.inner.auth.as_ref()
+    }
+
+    /// Whether it is in its namespace now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        *self.inner.state.lock() == State::Joined
+    }
+
+    /// Queues a message for the client behind those before it, and waits for room where there is none.
+    ///
+    /// # Errors
+    /// If the socket is not connected, or leaves before there is room.
+    pub async fn emit(&self, message: &Message) -> Result<(), EmitError> {
+        if !self.is_connected() || !self.inner.link.send(&self.render(message)).await {
+            return Err(EmitError::Disconnected);
+        }
+        Ok(())
+    }
+
+    /// Queues a message for the client behind those before it.
+    ///
+    /// # Errors
+    /// If the socket is not connected, or its queue is full.
+    pub fn try_emit(&self, message: &Message) -> Result<(), TryEmitError> {
+        if !self.is_connected() {
+            return Err(TryEmitError::Disconnected);
+        }
+        self.inner.link.try_send(&self.render(message)).map_err(|error| match error {
+            SendError::Full => TryEmitError::Full,
+            _ => TryEmitError::Disconnected,
+        })
+    }
+
+    /// Sends a message if the client can take it at once, and drops it otherwise.
+    pub fn emit_volatile(&self, message: &Message) -> Delivery {
+        if self.is_connected() {
+            self.inner.link.offer(&self.render(message), Urgency::Volatile)
+        } else {
+            Delivery::Refused
+        }
+    }
+
+    /// Sends a message that the client is to answer, and waits for the answer.
+    ///
+    /// # Errors
+    /// If there is no answer; the error tells whether the client may have got the message.
+    pub async fn request(&self, message: &Message, timeout: Duration) -> Result<Body, RequestError> {
+        let pending = self
+            .inner
+            .space
+            .open(timeout, |namespace, deadline| namespace.request_from(self.inner.id, message, deadline))
+            .map_err(|error| match error {
+                broker::RequestError::Unknown { .. } => RequestError::Disconnected,
+                other => RequestError::TooMany(other),
+            })?;
+        let answer = pin!(pending.outcome());
+        let outcome = match self.origin {
+            Origin::Elsewhere => answer.await,
+            Origin::Handler => match select(answer, pin!(self.inner.link.refuses_input())).await {
+                Either::Left((outcome, _)) => outcome,
+                Either::Right(_) => return Err(RequestError::Congested),
+            },
+        };
+        match (outcome.answers.into_iter().next(), outcome.missing.first()) {
+            (Some((_, answer)), _) => Ok(answer),
+            (None, Some((_, Why::Disconnected))) => Err(RequestError::Disconnected),
+            (None, Some((_, Why::Refused))) => Err(RequestError::Refused),
+            (None, _) => Err(RequestError::TimedOut),
+        }
+    }
+
+    /// Joins a room: `false` if it was in it before.
+    ///
+    /// # Errors
+    /// If it has left, the name is too long, or there are too many rooms.
+    pub fn join(&self, room: &str) -> Result<bool, JoinError> {
+        self.inner.space.lock().join(self.inner.id, room)
+    }
+
+    /// Leaves a room: `false` if it was not in it.
+    #[must_use = "it may not have been in the room"]
+    pub fn leave(&self, room: &str) -> bool {
+        self.inner.space.lock().leave(self.inner.id, room)
+    }
+
+    /// The rooms that it is in, the room of its own id first; none after it has left.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<String> {
+        let guard = self.inner.space.lock();
+        guard.get(self.inner.id).map(|member| member.rooms().map(str::to_owned).collect()).unwrap_or_default()
+    }
+
+    /// Its data, a JSON text; `None` until it is set, and after it has left.
+    #[must_use]
+    pub fn data(&self) -> Option<ByteString> {
+        let guard = self.inner.space.lock();
+        match &*self.inner.state.lock() {
+            State::Joining { data } => data.clone(),
+            _ => guard.get(self.inner.id)?.data().cloned(),
+        }
+    }
+
+    /// Replaces its data, a JSON text. It may be set before the socket has joined.
+    ///
+    /// # Errors
+    /// If the socket has left, or the text is too long.
+    pub fn set_data(&self, data: ByteString) -> Result<(), DataError> {
+        let mut guard = self.inner.space.lock();
+        if let State::Joining { data: early } = &mut *self.inner.state.lock() {
+            let (length, limit) = (data.len(), guard.limits().data_bytes);
+            if length > limit {
+                return Err(DataError::TooLong { length, limit });
+            }
+            *early = Some(data);
+            return Ok(());
+        }
+        guard.set_data(self.inner.id, data)
+    }
+
+    /// Takes the socket out of its namespace; its connection stays. Its client does not come back by itself.
+    pub fn disconnect(&self) {
+        self.inner.link.disconnect(self.namespace());
+    }
+
+    /// Closes the connection, with all sockets on it, once what is queued has been sent.
+    pub fn close(&self) {
+        self.inner.link.disconnect(self.namespace());
+        self.inner.link.close(CloseReason::ServerClose);
+    }
+
+    fn render(&self, message: &Message) -> Encoded {
+        render_message(self.inner.link.dialect(), self.namespace(), message, None)
+    }
+
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.inner.link
+    }
+
+    pub(crate) fn server(&self) -> &Arc<Shared> {
+        &self.inner.link.server
+    }
+
+    pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.inner.queue.lock()
+    }
+
+    /// The same socket, for a handler of its messages.
+    pub(crate) fn in_handler(mut self) -> Self {
+        self.origin = Origin::Handler;
+        self
+    }
+
+    /// Whether its messages are the application's concern: those that came before it left are.
+    pub(crate) fn has_joined(&self) -> bool {
+        matches!(*self.inner.state.lock(), State::Joined | State::Left)
+    }
+
+    /// The socket, if its queue must now be started.
+    pub(crate) fn enqueue(&self, item: Item) -> Option<Self> {
+        self.queue().push(item).then(|| self.clone())
+    }
+
+    /// Makes it a member of its namespace, and tells the client before anything else is sent to it. `false` where the
+    /// client has gone.
+    pub(crate) fn join_namespace(&self) -> Result<bool, ConnectError> {
+        let Inner { id, link, space, state, .. } = &*self.inner;
+        let mut namespace = space.lock();
+        let mut state = state.lock();
+        let State::Joining { data } = &mut *state else { return Ok(false) };
+        namespace.insert(*id, self.clone()).map_err(|_| ConnectError::new("Namespace is full"))?;
+        if let Some(data) = data.take() {
+            // Its length was checked when it was set.
+            let _ = namespace.set_data(*id, data);
+        }
+        if !link.accept(self) {
+            namespace.remove(*id);
+            return Ok(false);
+        }
+        *state = State::Joined;
+        tracing::debug!(socket = %id, namespace = %space.name(), "joined");
+        Ok(true)
+    }
+
+    /// Takes it out of its namespace, once its link has let go of it. The socket, if its queue must now be started.
+    pub(crate) fn depart(self, reason: DisconnectReason, cost: usize) -> Option<Self> {
+        let Inner { id, space, state, link, .. } = &*self.inner;
+        {
+            let mut namespace = space.lock();
+            let mut state = state.lock();
+            if *state == State::Joined {
+                namespace.remove(*id);
+                *state = State::Left;
+            } else {
+                *state = State::Refused;
+            }
+        }
+        link.server.spaces.leave(space);
+        tracing::debug!(socket = %id, namespace = %space.name(), %reason, "left");
+        self.enqueue(Item::Disconnect { reason, cost })
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { id, space, .. } = &*self.inner;
+        f.debug_struct("Socket").field("id", id).field("namespace", space.name()).finish_non_exhaustive()
+    }
+}
+
+/// Equal are the handles of one socket.
+impl PartialEq for Socket {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+
+impl Eq for Socket {}
+
+impl Peer for Socket {
+    fn dialect(&self) -> Dialect {
+        self.inner.link.dialect()
+    }
+
+    fn deliver(&self, packet: &Encoded, urgency: Urgency) -> Delivery {
+        self.inner.link.offer(packet, urgency)
+    }
+}
+
+/// Random bytes that nobody can guess.
+pub(crate) fn random() -> [u8; 15] {
+    let mut bytes = [0; 15];
+    getrandom::fill(&mut bytes).expect("the system has randomness");
+    bytes
+}

@@ -1,0 +1,235 @@
+//! A namespace behind its lock, and the registry of all of them.
+
+use crate::{Socket, clock::Clock};
+use bytestring::ByteString;
+use parking_lot::{Mutex, MutexGuard};
+use std::{
+    collections::HashMap,
+    fmt,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
+use tenfour_broker::{
+    Event, Limits, Message, Outcome, RequestError, RequestId, Target,
+    registry::{Connect, Registry, RegistryLimits, Rule, RuleIndex, WhenEmpty},
+};
+use tenfour_node::{Namespace, Reach, Urgency};
+use tenfour_session::socketio::ConnectError;
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+/// A namespace that there is, shared by all who use it.
+pub struct Space {
+    name: ByteString,
+    rule: RuleIndex,
+    clock: Clock,
+    state: Mutex<State>,
+}
+
+struct State {
+    namespace: Namespace<Socket>,
+    waiting: HashMap<RequestId, oneshot::Sender<Outcome>>,
+}
+
+impl fmt::Debug for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Space").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Space {
+    fn new(name: ByteString, rule: RuleIndex, limits: Limits, clock: Clock) -> Self {
+        let seed = getrandom::u64().expect("the system has randomness");
+        let namespace = Namespace::new(name.clone(), limits, seed);
+        Self { name, rule, clock, state: Mutex::new(State { namespace, waiting: HashMap::new() }) }
+    }
+
+    /// The namespace's name.
+    #[must_use]
+    pub fn name(&self) -> &ByteString {
+        &self.name
+    }
+
+    /// The rule by which it came to be.
+    #[must_use]
+    pub fn rule(&self) -> RuleIndex {
+        self.rule
+    }
+
+    /// The namespace, for as long as the guard lives: hold it only to decide, and call nothing of a socket's
+    /// connection meanwhile but what the namespace itself calls.
+    #[must_use]
+    pub fn lock(&self) -> Guard<'_> {
+        Guard { state: self.state.lock() }
+    }
+
+    /// Sends a message to all whom `target` selects, and waits for none of them.
+    pub fn emit(&self, target: &Target, message: &Message, urgency: Urgency) -> Reach {
+        self.lock().emit(target, message, urgency)
+    }
+
+    /// Sends a message to all whom `target` selects, and collects their answers for as long as `timeout`.
+    ///
+    /// # Errors
+    /// If too many requests are pending.
+    pub async fn request(
+        &self,
+        target: &Target,
+        message: &Message,
+        timeout: Duration,
+    ) -> Result<Outcome, RequestError> {
+        let pending =
+            self.open(timeout, |namespace, deadline| namespace.request(target, message, deadline))?;
+        Ok(pending.outcome().await)
+    }
+
+    pub(crate) fn open(
+        &self,
+        timeout: Duration,
+        ask: impl FnOnce(
+            &mut Namespace<Socket>,
+            tenfour_delivery::time::Instant,
+        ) -> Result<RequestId, RequestError>,
+    ) -> Result<Pending<'_>, RequestError> {
+        let deadline = self.clock.now() + timeout;
+        let (sender, outcome) = oneshot::channel();
+        let mut guard = self.lock();
+        let request = ask(&mut guard, deadline)?;
+        guard.state.waiting.insert(request, sender);
+        drop(guard);
+        Ok(Pending { space: self, request, outcome, deadline: self.clock.moment(deadline) })
+    }
+}
+
+/// A request whose answers are awaited; forgotten when it is dropped.
+pub(crate) struct Pending<'a> {
+    space: &'a Space,
+    request: RequestId,
+    outcome: oneshot::Receiver<Outcome>,
+    deadline: tokio::time::Instant,
+}
+
+impl Pending<'_> {
+    pub(crate) async fn outcome(mut self) -> Outcome {
+        if let Ok(Ok(outcome)) = tokio::time::timeout_at(self.deadline, &mut self.outcome).await {
+            return outcome;
+        }
+        self.space.lock().handle_timeout(self.space.clock.now());
+        self.outcome.try_recv().unwrap_or_default()
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        let mut guard = self.space.lock();
+        if guard.state.waiting.remove(&self.request).is_some() {
+            guard.cancel(self.request);
+        }
+    }
+}
+
+/// A locked namespace. What it has decided on requests is told to those who wait when the lock is released.
+pub struct Guard<'a> {
+    state: MutexGuard<'a, State>,
+}
+
+impl fmt::Debug for Guard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.state.namespace.fmt(f)
+    }
+}
+
+impl Deref for Guard<'_> {
+    type Target = Namespace<Socket>;
+
+    fn deref(&self) -> &Namespace<Socket> {
+        &self.state.namespace
+    }
+}
+
+impl DerefMut for Guard<'_> {
+    fn deref_mut(&mut self) -> &mut Namespace<Socket> {
+        &mut self.state.namespace
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        let State { namespace, waiting } = &mut *self.state;
+        while let Some(event) = namespace.poll_event() {
+            if let Event::RequestDone { request, outcome } = event
+                && let Some(waiter) = waiting.remove(&request)
+            {
+                // Whoever waited may have given up.
+                let _ = waiter.send(outcome);
+            }
+        }
+    }
+}
+
+/// The namespaces of a server.
+pub(crate) struct Spaces {
+    registry: Mutex<Registry<Arc<Space>>>,
+    limits: Limits,
+    clock: Clock,
+}
+
+/// A namespace that may not be declared.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum NamespaceError {
+    /// A namespace's name begins with a slash.
+    #[error("the namespace name {0:?} does not begin with '/'")]
+    Name(String),
+}
+
+impl Spaces {
+    pub(crate) fn new(limits: Limits, registry: RegistryLimits, clock: Clock) -> Self {
+        Self { registry: Mutex::new(Registry::new(registry, WhenEmpty::Remove)), limits, clock }
+    }
+
+    pub(crate) fn declare(&self, rule: Rule) -> Result<RuleIndex, NamespaceError> {
+        let mut registry = self.registry.lock();
+        let Rule::Exact(name) = &rule else { return Ok(registry.declare(rule)) };
+        let name = name.clone();
+        if !name.starts_with('/') {
+            return Err(NamespaceError::Name(name.to_string()));
+        }
+        let index = registry.declare(rule);
+        let space = Arc::new(Space::new(name.clone(), index, self.limits.clone(), self.clock));
+        // An exact rule has no quota.
+        let _ = registry.create(&name, index, space);
+        Ok(index)
+    }
+
+    /// The namespace that a client connects to, which counts it in until [`leave`](Self::leave).
+    pub(crate) fn connect(&self, name: &ByteString, auth: Option<&str>) -> Result<Arc<Space>, ConnectError> {
+        let mut registry = self.registry.lock();
+        let mut decision = registry.connect(name, auth);
+        if let Connect::Create(rule) = decision {
+            let owned = ByteString::from(&**name);
+            let space = Arc::new(Space::new(owned, rule, self.limits.clone(), self.clock));
+            // The lock is held since the decision, so there is still room for it.
+            let _ = registry.create(name, rule, space);
+            decision = registry.connect(name, auth);
+        }
+        match decision {
+            Connect::Existing(space) => Ok(space),
+            Connect::QuotaExceeded => Err(ConnectError::new("Too many namespaces")),
+            _ => Err(ConnectError::invalid_namespace()),
+        }
+    }
+
+    pub(crate) fn leave(&self, space: &Space) {
+        self.registry.lock().leave(&space.name);
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<Space>> {
+        self.registry.lock().get(name).cloned()
+    }
+
+    pub(crate) fn of_rule(&self, rule: RuleIndex) -> Vec<Arc<Space>> {
+        self.registry.lock().of_rule(rule).map(|(_, space)| space.clone()).collect()
+    }
+}

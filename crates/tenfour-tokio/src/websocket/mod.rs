@@ -1,0 +1,239 @@
+//! The task of one WebSocket: it reads what comes, writes what is queued, and keeps the session's time.
+
+mod outbox;
+
+use crate::link::{Link, Status};
+use outbox::{End, Outbox};
+use smallvec::SmallVec;
+use std::{
+    cell::Cell,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tenfour_session::{Input, WebSocketId};
+use tenfour_wire::websocket::{Decoder, Message, Role};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep},
+};
+
+/// How much is read at once. The buffer belongs to the thread, not to the connection.
+const READ_BYTES: usize = 64 << 10;
+
+/// How often one poll of the task may go round before others have their turn.
+const ROUNDS: usize = 8;
+
+/// How long the client has to answer the closing handshake.
+const CLOSING: Duration = Duration::from_secs(2);
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Drives a WebSocket until its end.
+pub(crate) struct SocketTask<S> {
+    stream: S,
+    link: Arc<Link>,
+    socket: WebSocketId,
+    decoder: Decoder,
+    /// What the socket did not take, while it is blocked.
+    blocked: Option<Box<Outbox>>,
+    timer: Pin<Box<Sleep>>,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// The close frame is queued: nothing is read but the client's.
+    Closing {
+        until: Instant,
+    },
+}
+
+/// Whether there may be more to do at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Made,
+    None,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
+    pub(crate) fn new(stream: S, link: Arc<Link>, socket: WebSocketId) -> Self {
+        let limits = link.server.config.node.session.engine.limits;
+        Self {
+            stream,
+            socket,
+            decoder: Decoder::new(Role::Server, limits.payload_bytes),
+            blocked: None,
+            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            phase: Phase::Serving,
+            link,
+        }
+    }
+
+    fn round(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Progress>> {
+        self.link.settle();
+        let Status { serves, accepts_input, deadline } = self.link.status(self.socket);
+        if let Phase::Closing { until } = self.phase {
+            return self.close(cx, until).map_ok(|()| Progress::None);
+        }
+        if !serves {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let read = if accepts_input { self.read(cx)? } else { Progress::None };
+        let written = self.write(cx)?;
+        self.link.flush();
+        if read == Progress::Made || written == Progress::Made {
+            return Poll::Ready(Ok(Progress::Made));
+        }
+        self.keep_time(cx, deadline)
+    }
+
+    /// Sleeps until the session's deadline. One that is later than before is only seen when the timer fires.
+    fn keep_time(
+        &mut self,
+        cx: &mut Context<'_>,
+        deadline: Option<tenfour_delivery::time::Instant>,
+    ) -> Poll<io::Result<Progress>> {
+        let Some(deadline) = deadline else { return Poll::Pending };
+        let moment = self.link.server.clock.moment(deadline);
+        if moment < self.timer.deadline() || self.timer.is_elapsed() {
+            self.timer.as_mut().reset(moment);
+        }
+        ready!(self.timer.as_mut().poll(cx));
+        self.link.handle_timeout();
+        Poll::Ready(Ok(Progress::Made))
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> io::Result<Progress> {
+        let mut scratch = SCRATCH.take();
+        scratch.resize(READ_BYTES, 0);
+        let read = self.read_into(cx, &mut scratch);
+        SCRATCH.set(scratch);
+        read
+    }
+
+    fn read_into(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> io::Result<Progress> {
+        let mut buffer = ReadBuf::new(scratch);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            Poll::Pending => return Ok(Progress::None),
+            Poll::Ready(read) => read?,
+        }
+        if buffer.filled().is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut input = buffer.filled();
+        let mut inputs: SmallVec<[Input; 8]> = SmallVec::new();
+        loop {
+            match self.decoder.decode(&mut input) {
+                Ok(Some(message)) => {
+                    let last = matches!(message, Message::Close(_));
+                    inputs.push(Input::SocketMessage { socket: self.socket, message });
+                    if last {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    inputs.push(Input::SocketFailed { socket: self.socket, code: error.close_code() });
+                    break;
+                }
+            }
+        }
+        self.link.handle(inputs);
+        Ok(Progress::Made)
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<Progress> {
+        let socket = self.socket;
+        let (mut outbox, was_blocked) = match self.blocked.take() {
+            Some(outbox) => (outbox, true),
+            None => {
+                let mut outbox = Outbox::take();
+                self.link.take_frames(socket, |frame| outbox.push(frame));
+                (outbox, false)
+            }
+        };
+        if outbox.is_empty() {
+            outbox.give_back();
+            return Ok(Progress::None);
+        }
+        let written = match outbox.poll_write(cx, Pin::new(&mut self.stream)) {
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+        };
+        if outbox.end() == End::Closed {
+            self.phase = Phase::Closing { until: Instant::now() + CLOSING };
+        }
+        match (written, was_blocked) {
+            (Poll::Pending, false) => self.link.handle([Input::WriteBlocked { socket }]),
+            (Poll::Ready(()), true) => self.link.handle([Input::WriteReady { socket }]),
+            _ => {}
+        }
+        if written.is_pending() {
+            self.blocked = Some(outbox);
+        } else {
+            outbox.give_back();
+        }
+        let goes_on = written.is_ready() || self.phase != Phase::Serving;
+        Ok(if goes_on { Progress::Made } else { Progress::None })
+    }
+
+    /// Writes what is left, the close frame at its end, and waits until the client has hung up: a connection that is
+    /// dropped while the client still sends would be reset, and the client might lose what it has not read.
+    fn close(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<io::Result<()>> {
+        self.timer.as_mut().reset(until);
+        if self.timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if let Some(outbox) = &mut self.blocked {
+            ready!(outbox.poll_write(cx, Pin::new(&mut self.stream)))?;
+            self.blocked = None;
+        }
+        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        let mut scratch = [0; 1024];
+        loop {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for SocketTask<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let task = self.get_mut();
+        task.link.set_driver(cx.waker());
+        for _ in 0..ROUNDS {
+            match task.round(cx) {
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => {
+                    tracing::trace!(socket = task.socket.0, %error, "socket over");
+                    return Poll::Ready(());
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<S> Drop for SocketTask<S> {
+    /// However the task ends, the session knows.
+    fn drop(&mut self) {
+        self.link.handle([Input::SocketClosed { socket: self.socket }]);
+        self.link.flush();
+        self.link.server.forget_if_finished(&self.link);
+        self.link.wake_driver();
+    }
+}
