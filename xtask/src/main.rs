@@ -1,0 +1,113 @@
+//! The project's chores. `cargo xtask --help` lists them.
+
+mod fuzz;
+mod stock;
+mod summary;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{
+    summary::Summary,
+    tools::{cargo, check},
+};
+
+/// The package that cargo-fuzz builds: it links libFuzzer, and is nothing for `cargo test`.
+const FUZZ_PACKAGE: &str = "tenfour-fuzz";
+/// Seconds that `check` gives each fuzz target.
+const SHORT_FUZZ: u32 = 15;
+
+#[derive(Parser)]
+#[command(about = "The project's chores", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Every test: Rust's, both conformance suites, and the stock clients in Node and Chromium
+    Test,
+    /// The conformance suites and the stock clients' tests
+    Stock {
+        /// Part of a file's path (`node/rooms`), else of a test's name
+        filter: Option<String>,
+    },
+    /// Each fuzz target for some time
+    Fuzz {
+        /// Time for each target
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u32,
+    },
+    /// The benchmarks
+    Bench {
+        /// Arguments of `cargo bench`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// What has to hold beside the tests: formatting, clippy, docs, and a short fuzz
+    Check,
+    /// What has to hold before a change goes in: test and check
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let summary = match Arguments::parse().chore {
+        Chore::Test => test(),
+        Chore::Stock { filter } => run_stock(Summary::default(), filter.as_deref()),
+        Chore::Fuzz { seconds } => run_fuzz(Summary::default(), seconds),
+        Chore::Bench { arguments } => Summary::default().step("bench", || bench(&arguments)),
+        Chore::Check => run_checks(Summary::default()),
+        Chore::Ci => run_checks(test()),
+    };
+    summary.print()
+}
+
+fn test() -> Summary {
+    let summary = Summary::default()
+        .step("cargo test", || check(cargo().args(["test", "--workspace", "--exclude", FUZZ_PACKAGE])));
+    run_stock(summary, None)
+}
+
+fn run_checks(summary: Summary) -> Summary {
+    let summary = summary
+        .step("formatting", || check(cargo().args(["fmt", "--all", "--check"])))
+        .step("clippy", || {
+            let deny = ["--", "-D", "warnings"];
+            check(cargo().args(["clippy", "--workspace", "--all-targets"]).args(deny))
+        })
+        .step("docs", || {
+            let mut docs = cargo();
+            docs.args(["doc", "--workspace", "--no-deps", "--exclude", FUZZ_PACKAGE]);
+            check(docs.env("RUSTDOCFLAGS", "-D warnings"))
+        });
+    run_fuzz(summary, SHORT_FUZZ)
+}
+
+/// Each stage needs the one before it; their names are the summary's lines.
+fn run_stock(mut summary: Summary, filter: Option<&str>) -> Summary {
+    let (mut installed, mut servers) = (None, None);
+    summary =
+        summary.step("stock: tools and packages", || stock::install().map(|stock| installed = Some(stock)));
+    let Some(stock) = installed else { return summary };
+    summary = summary.step("stock: build the servers", || stock::build().map(|built| servers = Some(built)));
+    let Some(servers) = servers else { return summary };
+    summary.step("stock: tests", || stock.test(&servers, filter))
+}
+
+fn run_fuzz(mut summary: Summary, seconds: u32) -> Summary {
+    let mut fuzz = None;
+    summary = summary.step("fuzz: tools", || fuzz::Fuzz::prepare().map(|prepared| fuzz = Some(prepared)));
+    let Some(fuzz) = fuzz else { return summary };
+    for target in fuzz.targets() {
+        summary = summary.step(&format!("fuzz: {target}"), || fuzz.run(target, seconds));
+    }
+    summary
+}
+
+fn bench(arguments: &[String]) -> Result<()> {
+    check(cargo().args(["bench", "--package", "tenfour-benches"]).args(arguments))
+}
