@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, Interest},
     net::{TcpListener, TcpStream},
     time::{Instant, timeout},
 };
@@ -69,6 +69,19 @@ async fn assert_quiet(stream: &mut TcpStream) {
     assert!(read.is_err(), "{read:?}");
 }
 
+/// No reset comes after the end.
+async fn assert_quiet_end(stream: &mut TcpStream) {
+    let error = timeout(QUIET, async {
+        loop {
+            stream.ready(Interest::ERROR).await.unwrap();
+            if let Some(error) = stream.take_error().unwrap() {
+                return error;
+            }
+        }
+    });
+    assert!(error.await.is_err(), "the stream was reset");
+}
+
 /// Writes until no more is taken, and answers how much was.
 async fn fill(stream: &mut TcpStream) -> usize {
     let mut filled = 0;
@@ -122,6 +135,20 @@ async fn a_cut_ends_both_sides_in_good_order() {
     proxy.wait_until("both sides' ends", |counters| counters.open == 0).await.unwrap();
     assert_eq!(read(&mut client).await.unwrap(), 0);
     assert_eq!(proxy.counters().client_to_server_bytes, 0);
+}
+
+#[tokio::test]
+async fn a_cut_is_no_reset_though_bytes_are_unread() {
+    let (proxy, mut client, mut server) = connected().await;
+    proxy.stall(Direction::Both);
+    client.write_all(b"unread").await.unwrap();
+    server.write_all(b"unread").await.unwrap();
+    proxy.cut();
+    for side in [&mut client, &mut server] {
+        assert_eq!(read(side).await.unwrap(), 0);
+        side.write_all(b"into the void").await.unwrap();
+        assert_quiet_end(side).await;
+    }
 }
 
 #[tokio::test]
@@ -201,6 +228,19 @@ async fn a_stall_holds_back_an_end_too() {
     assert_quiet(&mut server).await;
     proxy.heal();
     assert_eq!(read(&mut server).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_stall_holds_back_a_reset_too() {
+    let (proxy, mut client, mut server) = connected().await;
+    client.write_all(b"so that the proxy waits for more").await.unwrap();
+    receive(&mut server, 32).await;
+    proxy.stall(Direction::ClientToServer);
+    client.set_zero_linger().unwrap();
+    drop(client);
+    assert_quiet(&mut server).await;
+    proxy.heal();
+    assert_reset(read(&mut server).await);
 }
 
 #[tokio::test]
