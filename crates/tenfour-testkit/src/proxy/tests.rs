@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, Interest},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::{Instant, timeout},
 };
 
@@ -315,9 +315,10 @@ async fn a_delay_is_for_bytes_and_ends_and_keeps_their_order() {
 
 #[tokio::test]
 async fn a_server_may_come_back_on_another_port() {
-    let (listener, gone) = listen().await;
-    drop(listener);
-    let proxy = Proxy::start(gone).await.unwrap();
+    // Bound, so that no one else has the port, and not listening.
+    let gone = TcpSocket::new_v4().unwrap();
+    gone.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let proxy = Proxy::start(gone.local_addr().unwrap()).await.unwrap();
     let mut client = TcpStream::connect(proxy.addr()).await.unwrap();
     assert_reset(read(&mut client).await);
     assert_eq!(proxy.counters().unreachable, 1);
