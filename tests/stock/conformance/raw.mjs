@@ -1,5 +1,6 @@
 // Engine.IO by hand: long-polling on fetch, WebSocket on ws.
 import { WebSocket } from "ws";
+import { PATIENCE, within } from "../support/patience.mjs";
 
 /** The address of a handshake or of a session's request. `undefined` leaves a parameter out. */
 export function address(base, parameters) {
@@ -28,7 +29,7 @@ export class Polling {
   }
 
   async poll(options) {
-    return answer(await fetch(this.#url, options));
+    return answer(await fetch(this.#url, { signal: AbortSignal.timeout(PATIENCE), ...options }));
   }
 
   async push(body) {
@@ -97,14 +98,14 @@ export class Socket {
 
   /** The close code, once the server has closed. */
   closed() {
-    return this.#closed;
+    return within("close of the WebSocket", this.#closed);
   }
 
   #orClosed(promise) {
     const early = this.#closed.then((code) => {
       throw new Error(`closed with ${code}`);
     });
-    return Promise.race([promise, early]);
+    return within("frame", Promise.race([promise, early]));
   }
 }
 

@@ -2,9 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe } from "node:test";
 import { io } from "socket.io-client";
+import { PATIENCE, within } from "./patience.mjs";
 
-/** How long a test waits for anything, in milliseconds. */
-const PATIENCE = 20_000;
 const TRANSPORTS = { polling: ["polling"], websocket: ["websocket"], upgrade: ["polling", "websocket"] };
 
 /** Declares the tests of `body` once for each way to connect; `body` gets the client option `transports`. */
@@ -43,13 +42,7 @@ export function connected(socket) {
 
 /** The arguments of the next `event`. `emitter` is a socket, a manager or an engine. */
 export function next(emitter, event) {
-  return new Promise((resolve, reject) => {
-    const deadline = setTimeout(() => reject(new Error(`no ${event} within ${PATIENCE} ms`)), PATIENCE).unref();
-    emitter.once(event, (...args) => {
-      clearTimeout(deadline);
-      resolve(args);
-    });
-  });
+  return within(event, new Promise((resolve) => emitter.once(event, (...args) => resolve(args))));
 }
 
 /** The arguments of every `event`: a list that grows as they come. */

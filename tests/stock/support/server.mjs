@@ -4,10 +4,9 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { after, before } from "node:test";
+import { within } from "./patience.mjs";
 
 const REFERENCE = [process.execPath, fileURLToPath(new URL("../reference.mjs", import.meta.url))];
-const START_DEADLINE = 30_000;
-const STOP_DEADLINE = 10_000;
 
 /** Whether the tests run against the reference server, whose known losses they then assert. */
 export const onReference = !process.env.TENFOUR_COMMAND && !process.env.TENFOUR_URL;
@@ -84,11 +83,8 @@ class ServerProcess {
 
   async announced() {
     const lines = createInterface({ input: this.#child.stdout });
-    const line = await within(
-      START_DEADLINE,
-      Promise.race([once(lines, "line").then(([line]) => line), this.#exit.then(() => this.#fail("ended at once"))]),
-      () => this.#fail("did not say that it listens"),
-    );
+    const ended = this.#exit.then(() => Promise.reject(new Error("it ended at once")));
+    const [line] = await this.#orFail(within("first line", Promise.race([once(lines, "line"), ended])));
     const url = /^listening on (http:\/\/\S+)$/.exec(line)?.[1];
     return url ?? this.#fail(`began with ${JSON.stringify(line)} instead of "listening on http://ADDRESS"`);
   }
@@ -99,27 +95,20 @@ class ServerProcess {
     this.#stopping = true;
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) this.#fail("had died");
     this.#child.kill(signal);
-    return within(STOP_DEADLINE, this.#exit, () => {
+    return this.#orFail(within(`end after ${signal}`, this.#exit));
+  }
+
+  /** `promise`; if it fails, so has the server, which is then ended and named. */
+  async #orFail(promise) {
+    try {
+      return await promise;
+    } catch (error) {
       this.#child.kill("SIGKILL");
-      this.#fail(`did not end within ${STOP_DEADLINE} ms of ${signal}`);
-    });
+      return this.#fail(`failed (${error.message})`);
+    }
   }
 
   #fail(what) {
     throw new Error(`the server ${what}: ${this.#name}\n${this.#errors}`);
   }
-}
-
-async function within(ms, promise, otherwise) {
-  let timer;
-  const deadline = new Promise((_, reject) => {
-    timer = setTimeout(() => {
-      try {
-        otherwise();
-      } catch (error) {
-        reject(error);
-      }
-    }, ms);
-  });
-  return Promise.race([promise, deadline]).finally(() => clearTimeout(timer));
 }
