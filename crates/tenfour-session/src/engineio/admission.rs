@@ -102,7 +102,10 @@ pub fn admit<'a>(
         };
     };
     let current = transport_of(sid).ok_or(Refusal::UnknownSession)?;
-    let fits = if websocket { asked == TransportKind::WebSocket } else { asked == current };
+    let fits = match request.intent {
+        Intent::WebSocket => asked == TransportKind::WebSocket,
+        Intent::Exchange => asked == TransportKind::Polling && current == TransportKind::Polling,
+    };
     if !fits || query.version != Some("4") {
         return Err(Refusal::BadRequest);
     }
