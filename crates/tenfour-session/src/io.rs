@@ -118,6 +118,12 @@ impl Response {
         Self { status, content_type: None, body: Bytes::new() }
     }
 
+    /// The answer to a WebSocket handshake that the driver has checked; the headers are the driver's.
+    #[must_use]
+    pub const fn switching_protocols() -> Self {
+        Self::empty(101)
+    }
+
     pub(crate) const fn new(status: u16, content_type: &'static str, body: Bytes) -> Self {
         Self { status, content_type: Some(content_type), body }
     }

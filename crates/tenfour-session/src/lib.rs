@@ -4,6 +4,8 @@
 
 extern crate alloc;
 
+#[cfg(test)]
+mod driver;
 pub mod engineio;
 mod io;
 pub mod socketio;

@@ -16,10 +16,12 @@ pub struct Config {
     /// What a client may send.
     pub limits: Limits,
     /// How many bytes may wait to be sent before [`super::SendError::Full`]: 1 MiB. What is sent below this bound is
-    /// accepted whole, so that one message may go over it.
+    /// accepted whole, so that one message may go over it; packets of the protocols themselves (pings, answers to CONNECT)
+    /// may go over it by 64 KiB, and then the client is a [slow consumer](super::CloseReason::SlowConsumer).
     pub send_queue_bytes: usize,
     /// How many bytes of messages may be with the layer above at once: 1 MiB. At this bound the session
-    /// [no longer accepts input](super::ServerSession::accepts_input); what came with one input is handed out whole.
+    /// [no longer accepts input](super::ServerSession::accepts_input); what came with one input is handed out whole. Zero counts
+    /// as one.
     pub inbound_bytes: usize,
     /// Which transports a session may begin with: both.
     pub transports: Transports,

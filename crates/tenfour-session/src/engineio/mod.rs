@@ -4,11 +4,15 @@
 
 mod admission;
 mod config;
+mod event;
 mod heartbeat;
 mod queue;
 mod session;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use admission::{Admission, Intent, Method, Query, Refusal, Request, admit};
 pub use config::{Config, TransportKind, Transports, Upgrade};
-pub use session::{CloseReason, Event, Message, Opening, SendError, ServerSession};
+pub use event::{CloseReason, Event, Message};
+pub use session::{Opening, SendError, ServerSession};

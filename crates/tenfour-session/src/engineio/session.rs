@@ -1,25 +1,23 @@
 //! One Engine.IO session on the server's side.
 
+mod http;
+mod socket;
+
 use super::{
-    Config, Refusal, TransportKind,
-    admission::Intent,
+    CloseReason, Config, Event, Message, Refusal, TransportKind,
     heartbeat::{Beat, Heartbeat},
     queue::SendQueue,
-    transport::{Polling, Probe, Probed, Transport, WebSocket, Write},
+    transport::{Polling, Transport, WebSocket, Write},
 };
-use crate::io::{Frame, Input, PostContent, RequestId, Response, Transmit, WebSocketId};
+use crate::io::{Frame, Input, RequestId, Response, Transmit, WebSocketId};
 use alloc::{collections::VecDeque, sync::Arc};
 use bytes::{Bytes, BytesMut};
-use bytestring::ByteString;
 use core::time::Duration;
 use tenfour_delivery::{
     id::Id,
     time::{Instant, earliest},
 };
-use tenfour_wire::{
-    engineio::{Handshake, Packet, decode_payload},
-    websocket,
-};
+use tenfour_wire::engineio::{Handshake, Packet};
 use thiserror::Error;
 
 /// An Engine.IO session from its handshake to its end.
@@ -44,13 +42,17 @@ pub struct ServerSession {
 }
 
 /// ```text
-/// Open ──close()──▶ Closing ──last packet fetched, close timeout──▶ Closed
-///   └──the peer's close, a fault, the heartbeat──────────────────────▲
+/// Open ──close(); a WebSocket's fault or close──▶ Closing ──last packet fetched, close timeout──▶ Closed
+///   └──polling's fault or close, abort(), the heartbeat, a lost connection─────────────────────────▲
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    Closing { deadline: Instant },
+    /// The close packet is the last of the queue: the client is to fetch it.
+    Closing {
+        deadline: Instant,
+    },
+    /// Nothing is queued, no request is pending, no socket is served.
     Closed,
 }
 
@@ -61,64 +63,6 @@ pub enum Opening {
     Polling(RequestId),
     /// With a WebSocket, on which the handshake is the first frame.
     WebSocket(WebSocketId),
-}
-
-/// What a client or a server says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Message {
-    /// Text.
-    Text(ByteString),
-    /// Bytes.
-    Binary(Bytes),
-}
-
-impl Message {
-    /// What the message counts against [`Config::inbound_bytes`] from its arrival to [`ServerSession::consumed`].
-    #[must_use]
-    pub fn cost(&self) -> usize {
-        let len = match self {
-            Self::Text(text) => text.len(),
-            Self::Binary(data) => data.len(),
-        };
-        size_of::<Self>() + len
-    }
-}
-
-/// What a session tells the layer above.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// A message came.
-    Message(Message),
-    /// The session is over for the layer above; nothing follows.
-    Closed(CloseReason),
-}
-
-/// Why a session is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// The client closed, or its connection ended.
-    #[error("transport close")]
-    TransportClose,
-    /// The client broke the transport's rules: overlapping requests, a ping of its own, an oversized frame.
-    #[error("transport error")]
-    TransportError,
-    /// No pong came in time.
-    #[error("ping timeout")]
-    PingTimeout,
-    /// What came was no packet.
-    #[error("parse error")]
-    ParseError,
-    /// The layer above closed the session.
-    #[error("forced server close")]
-    ServerClose,
-    /// The server is going away.
-    #[error("server shutting down")]
-    Shutdown,
-    /// The client did not read what was sent to it, and its queue ran over.
-    #[error("slow consumer")]
-    SlowConsumer,
 }
 
 /// Why a message was not queued.
@@ -201,15 +145,15 @@ impl ServerSession {
     /// [`handle_input`](Self::handle_input) for a layer that settles after it has looked at the messages.
     pub(crate) fn take_in(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Poll { request } => self.handle_poll(request),
-            Input::PostOpened { request, content } => self.handle_post(request, content),
+            Input::Poll { request } => self.handle_poll(now, request),
+            Input::PostOpened { request, content } => self.handle_post(now, request, content),
             Input::PostBody { request, body } => self.handle_body(now, request, body),
             Input::PostTooLarge { request } => self.handle_oversized_post(request),
             Input::RequestAborted { request } => self.handle_abort(request),
             Input::SocketOpened { socket } => self.handle_socket(now, socket),
             Input::SocketMessage { socket, message } => self.handle_message(now, socket, message),
-            Input::SocketFailed { socket, code } => self.handle_socket_end(socket, Some(code)),
-            Input::SocketClosed { socket } => self.handle_socket_end(socket, None),
+            Input::SocketFailed { socket, code } => self.handle_socket_failure(now, socket, code),
+            Input::SocketClosed { socket } => self.handle_socket_end(socket),
             Input::WriteBlocked { socket } => self.set_write(socket, Write::Blocked),
             Input::WriteReady { socket } => self.set_write(socket, Write::Ready),
         }
@@ -217,28 +161,25 @@ impl ServerSession {
 
     /// Lets time pass. A call before [`poll_timeout`](Self::poll_timeout) does nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
-        match self.state {
-            State::Closed => return,
-            State::Closing { deadline } => {
-                if now.has_reached(deadline) {
-                    self.state = State::Closed;
-                    self.queue.clear();
-                }
-                return;
-            }
-            State::Open => {}
-        }
         if let Transport::Polling(polling) = &mut self.transport {
             polling.probe.take_if(|probe| now.has_reached(probe.deadline));
         }
+        match self.state {
+            State::Open => self.beat(now),
+            State::Closing { deadline } if now.has_reached(deadline) => self.finish(CLOSE),
+            State::Closing { .. } | State::Closed => {}
+        }
+    }
+
+    fn beat(&mut self, now: Instant) {
         match self.heartbeat.handle_timeout(&self.config, now) {
             Some(Beat::Ping) => {
                 self.queue.shrink();
                 self.events.shrink_to_fit();
                 self.responses.shrink_to_fit();
-                self.queue.push(Frame::Text(PING));
+                self.push_control(&[PING]);
             }
-            Some(Beat::Expired) => self.fail(CloseReason::PingTimeout, Farewell::Silent),
+            Some(Beat::Expired) => self.abort(CloseReason::PingTimeout),
             None => {}
         }
     }
@@ -246,17 +187,16 @@ impl ServerSession {
     /// When [`handle_timeout`](Self::handle_timeout) is due; changes with every other call.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match self.state {
-            State::Open => {
-                let probe = match &self.transport {
-                    Transport::Polling(polling) => polling.probe.as_ref().map(|probe| probe.deadline),
-                    Transport::WebSocket(_) => None,
-                };
-                earliest([self.heartbeat.poll_timeout(), probe])
-            }
+        let probe = match &self.transport {
+            Transport::Polling(polling) => polling.probe.as_ref().map(|probe| probe.deadline),
+            Transport::WebSocket(_) => None,
+        };
+        let own = match self.state {
+            State::Open => self.heartbeat.poll_timeout(),
             State::Closing { deadline } => Some(deadline),
             State::Closed => None,
-        }
+        };
+        earliest([probe, own])
     }
 
     /// Queues a message behind those before it.
@@ -287,15 +227,27 @@ impl ServerSession {
         if !self.has_capacity() {
             return Err(SendError::Full);
         }
-        self.push_frames(frames);
+        frames.iter().for_each(|frame| self.queue.push(frame.clone()));
         Ok(())
     }
 
-    /// Queues frames of the protocol above itself, whose number the protocol bounds, past the queue's bound.
-    pub(crate) fn push_frames(&mut self, frames: &[Frame]) {
-        if self.state == State::Open {
-            frames.iter().for_each(|frame| self.queue.push(frame.clone()));
+    /// Queues what the protocols themselves have to say, past the queue's bound but not without end: a client that
+    /// makes its server talk, and doesn't listen, is a slow consumer.
+    pub(crate) fn push_control(&mut self, frames: &[Frame]) {
+        if self.state != State::Open {
+            return;
         }
+        let most = self.config.send_queue_bytes.saturating_add(CONTROL_RESERVE);
+        if self.queue.bytes() >= most {
+            return self.abort(CloseReason::SlowConsumer);
+        }
+        frames.iter().for_each(|frame| self.queue.push(frame.clone()));
+    }
+
+    /// Whether the session takes messages in either direction: nobody has ended it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state == State::Open
     }
 
     /// Whether [`send`](Self::send) would accept a message now.
@@ -321,22 +273,19 @@ impl ServerSession {
             }
     }
 
-    /// Ends the session in order: what is queued is sent first, for as long as [`Config::close_timeout`] allows.
+    /// Ends the session in order: what is queued is sent first, for as long as [`Config::close_timeout`] allows. An upgrade
+    /// that is under way goes on, since the client has paused its polling for it.
     pub fn close(&mut self, now: Instant, reason: CloseReason) {
-        if self.state != State::Open {
-            return;
+        if self.state == State::Open {
+            self.report(reason);
+            self.hang_up(now, None);
         }
-        self.queue.push(Frame::Close(None));
-        self.state = State::Closing { deadline: now + self.config.close_timeout };
-        if let Transport::Polling(polling) = &mut self.transport {
-            polling.probe = None;
-        }
-        self.events.push_back(Event::Closed(reason));
     }
 
     /// Ends the session at once, for a client that doesn't take what is queued.
     pub fn abort(&mut self, reason: CloseReason) {
-        self.fail(reason, Farewell::Silent);
+        self.report(reason);
+        self.finish(CLOSE);
     }
 
     /// Whether the driver may read more from the client. It may not while [`Config::inbound_bytes`] of messages are with
@@ -360,7 +309,7 @@ impl ServerSession {
 
     /// Stops or resumes reading. Says how long it had stopped, once it resumes.
     pub(crate) fn settle(&mut self, now: Instant) -> Option<Duration> {
-        if self.outstanding >= self.config.inbound_bytes {
+        if self.outstanding >= self.config.inbound_bytes.max(1) {
             self.heartbeat.hold(now);
             return None;
         }
@@ -385,16 +334,14 @@ impl ServerSession {
     /// The next frame for a socket, to be called when the socket has room. `None` until the session has more.
     pub fn poll_frame(&mut self, socket: WebSocketId) -> Option<Frame> {
         match &mut self.transport {
-            Transport::Polling(polling) => {
-                polling.probe.as_mut().filter(|probe| probe.socket == socket)?.poll_frame()
-            }
+            Transport::Polling(polling) => polling.probe_on(socket)?.poll_frame(),
             Transport::WebSocket(websocket) if websocket.socket == socket => {
-                if let Some(data) = websocket.pong.take() {
-                    return Some(Frame::Pong(data));
+                if let Some(pong) = websocket.poll_pong() {
+                    return Some(pong);
                 }
                 let frame = self.queue.pop()?;
                 if let Frame::Close(_) = frame {
-                    self.state = State::Closed;
+                    self.finish(CLOSE);
                 }
                 Some(frame)
             }
@@ -402,16 +349,11 @@ impl ServerSession {
         }
     }
 
-    /// Whether the session has still to do with a socket. Once it hasn't, the socket is to be closed at once, whatever it
-    /// has not taken yet.
+    /// Whether the session has still to do with a socket. Once it hasn't, the socket is to be closed as soon as it has
+    /// sent what was taken for it.
     #[must_use]
     pub fn serves(&self, socket: WebSocketId) -> bool {
-        match &self.transport {
-            Transport::Polling(polling) => polling.probe.as_ref().is_some_and(|probe| probe.socket == socket),
-            Transport::WebSocket(websocket) => {
-                websocket.socket == socket && (self.state != State::Closed || !self.queue.is_empty())
-            }
-        }
+        self.state != State::Closed && self.transport.websocket(socket).is_some()
     }
 
     /// Whether the session is over and has nothing more to say, so that it can be forgotten.
@@ -420,132 +362,9 @@ impl ServerSession {
         self.state == State::Closed && self.responses.is_empty() && self.events.is_empty()
     }
 
-    fn handle_poll(&mut self, request: RequestId) {
-        match &mut self.transport {
-            _ if self.state == State::Closed => {
-                self.respond(request, Refusal::UnknownSession.response(Intent::Exchange));
-            }
-            Transport::WebSocket(_) => self.respond(request, Refusal::BadRequest.response(Intent::Exchange)),
-            Transport::Polling(Polling { get: Some(_), .. }) => {
-                self.respond(request, Response::empty(400));
-                self.fail(CloseReason::TransportError, Farewell::Polite(None));
-            }
-            Transport::Polling(polling) => polling.get = Some(request),
-        }
-    }
-
-    fn handle_post(&mut self, request: RequestId, content: PostContent) {
-        let Transport::Polling(polling) = &mut self.transport else {
-            return self.respond(request, Refusal::BadRequest.response(Intent::Exchange));
-        };
-        if self.state != State::Open {
-            self.respond(request, Refusal::UnknownSession.response(Intent::Exchange));
-        } else if polling.post.is_some() || content == PostContent::OctetStream {
-            self.respond(request, Response::empty(400));
-            self.fail(CloseReason::TransportError, Farewell::Polite(None));
-        } else {
-            polling.post = Some(request);
-        }
-    }
-
-    fn handle_body(&mut self, now: Instant, request: RequestId, body: Bytes) {
-        if !self.take_post(request) {
-            return self.respond(request, Refusal::UnknownSession.response(Intent::Exchange));
-        }
-        match self.handle_payload(now, body) {
-            Ok(()) => self.respond(request, Response::new(200, "text/html", Bytes::from_static(b"ok"))),
-            Err(Malformed) => {
-                self.respond(request, Refusal::BadRequest.response(Intent::Exchange));
-                self.fail(CloseReason::ParseError, Farewell::Polite(None));
-            }
-        }
-    }
-
-    fn handle_payload(&mut self, now: Instant, body: Bytes) -> Result<(), Malformed> {
-        let whole = body.len();
-        let body = ByteString::try_from(body).map_err(|_| Malformed)?;
-        for packet in decode_payload(body, &self.config.limits).map_err(|_| Malformed)? {
-            let packet = packet.map_err(|_| Malformed)?;
-            if self.state != State::Open {
-                break;
-            }
-            self.handle_packet(now, detach(packet, whole));
-        }
-        Ok(())
-    }
-
-    fn handle_oversized_post(&mut self, request: RequestId) {
-        self.take_post(request);
-        self.respond(request, Response::empty(413));
-    }
-
-    fn handle_abort(&mut self, request: RequestId) {
-        let Transport::Polling(polling) = &mut self.transport else { return };
-        if polling.get.take_if(|get| *get == request).is_some() || self.take_post(request) {
-            self.fail(CloseReason::TransportError, Farewell::Silent);
-        }
-    }
-
-    fn take_post(&mut self, request: RequestId) -> bool {
-        let Transport::Polling(polling) = &mut self.transport else { return false };
-        polling.post.take_if(|post| *post == request).is_some()
-    }
-
-    fn handle_socket(&mut self, now: Instant, socket: WebSocketId) {
-        let offered = !self.config.upgrades_from(TransportKind::Polling).is_empty();
-        if let Transport::Polling(polling @ Polling { probe: None, .. }) = &mut self.transport
-            && self.state == State::Open
-            && offered
-        {
-            polling.probe = Some(Probe::new(socket, now + self.config.upgrade_timeout));
-        }
-    }
-
-    fn handle_message(&mut self, now: Instant, socket: WebSocketId, message: websocket::Message) {
-        match &mut self.transport {
-            Transport::Polling(polling) => {
-                let Some(probe) = polling.probe.as_mut().filter(|probe| probe.socket == socket) else {
-                    return;
-                };
-                match probe.handle_message(message) {
-                    Probed::Continues => {}
-                    Probed::Failed => polling.probe = None,
-                    Probed::Upgraded => self.upgrade(socket),
-                }
-            }
-            Transport::WebSocket(websocket) if websocket.socket == socket && self.state == State::Open => {
-                match message {
-                    websocket::Message::Text(text) => self.handle_text(now, text),
-                    websocket::Message::Binary(data) => self.handle_packet(now, Packet::Binary(data)),
-                    websocket::Message::Ping(data) => websocket.pong = Some(data),
-                    websocket::Message::Pong(_) => {}
-                    websocket::Message::Close(_) => {
-                        self.fail(CloseReason::TransportClose, Farewell::Polite(None));
-                    }
-                }
-            }
-            Transport::WebSocket(_) => {}
-        }
-    }
-
-    /// What is queued goes on to the socket. Whatever polling has pending is freed: the client has paused it.
-    fn upgrade(&mut self, socket: WebSocketId) {
-        let upgraded = Transport::WebSocket(WebSocket::new(socket));
-        if let Transport::Polling(polling) = core::mem::replace(&mut self.transport, upgraded) {
-            if let Some(get) = polling.get {
-                self.respond(get, payload(Bytes::from_static(NOOP)));
-            }
-            if let Some(post) = polling.post {
-                self.respond(post, Refusal::BadRequest.response(Intent::Exchange));
-            }
-        }
-    }
-
-    fn handle_text(&mut self, now: Instant, text: ByteString) {
-        match Packet::decode(text) {
-            Ok(packet) => self.handle_packet(now, packet),
-            Err(_) => self.fail(CloseReason::ParseError, Farewell::Polite(None)),
-        }
+    fn push_message(&mut self, message: Message) {
+        self.outstanding += message.cost();
+        self.events.push_back(Event::Message(message));
     }
 
     fn handle_packet(&mut self, now: Instant, packet: Packet) {
@@ -553,112 +372,71 @@ impl ServerSession {
             Packet::Pong(_) => return self.heartbeat.pong(&self.config, now),
             Packet::Text(text) => self.push_message(Message::Text(text)),
             Packet::Binary(data) => self.push_message(Message::Binary(data)),
-            Packet::Close => return self.fail(CloseReason::TransportClose, Farewell::Noop),
-            Packet::Ping(_) => return self.fail(CloseReason::TransportError, Farewell::Polite(None)),
+            Packet::Close => return self.handle_close(now),
+            Packet::Ping(_) => return self.fail(now, CloseReason::TransportError, None),
             // Open, Upgrade and Noop mean nothing here.
             _ => {}
         }
         self.heartbeat.heard();
     }
 
-    fn push_message(&mut self, message: Message) {
-        self.outstanding += message.cost();
-        self.events.push_back(Event::Message(message));
-    }
-
-    fn handle_socket_end(&mut self, socket: WebSocketId, code: Option<u16>) {
-        match &mut self.transport {
-            Transport::Polling(polling) => {
-                polling.probe.take_if(|probe| probe.socket == socket);
+    /// The client closes: its pending poll needs no close packet, only an answer.
+    fn handle_close(&mut self, now: Instant) {
+        match &self.transport {
+            Transport::Polling(_) => {
+                self.report(CloseReason::TransportClose);
+                self.finish(NOOP);
             }
-            Transport::WebSocket(websocket) if websocket.socket == socket => match code {
-                Some(_) => self.fail(CloseReason::TransportError, Farewell::Polite(code)),
-                None => self.fail(CloseReason::TransportClose, Farewell::Silent),
-            },
-            Transport::WebSocket(_) => {}
+            Transport::WebSocket(_) => self.fail(now, CloseReason::TransportClose, None),
         }
     }
 
-    fn set_write(&mut self, socket: WebSocketId, write: Write) {
-        if let Transport::WebSocket(websocket) = &mut self.transport
-            && websocket.socket == socket
-        {
-            websocket.write = write;
+    /// Ends the session over something that the client did: what is queued is not sent any more. A pending poll gets a
+    /// close packet; a WebSocket gets the closing handshake with `code`, once it has room.
+    fn fail(&mut self, now: Instant, reason: CloseReason, code: Option<u16>) {
+        self.report(reason);
+        match (&self.transport, self.state) {
+            (_, State::Closed) => {}
+            (Transport::Polling(_), _) => self.finish(CLOSE),
+            (Transport::WebSocket(_), _) => {
+                self.queue.clear();
+                self.hang_up(now, code);
+            }
         }
     }
 
-    /// Ends the session at once: what is queued is not sent any more.
-    fn fail(&mut self, reason: CloseReason, farewell: Farewell) {
+    fn report(&mut self, reason: CloseReason) {
         if self.state == State::Open {
             self.events.push_back(Event::Closed(reason));
         }
+    }
+
+    /// The close packet goes behind what is queued. Its time runs from the first end, whatever follows.
+    fn hang_up(&mut self, now: Instant, code: Option<u16>) {
+        self.queue.push(Frame::Close(code));
+        if self.state == State::Open {
+            self.state = State::Closing { deadline: now + self.config.close_timeout };
+        }
+    }
+
+    /// The last step of every end. A poll that is pending is answered with `packet`.
+    fn finish(&mut self, packet: &'static [u8]) {
         self.state = State::Closed;
         self.queue.clear();
         match &mut self.transport {
             Transport::Polling(polling) => {
-                polling.probe = None;
-                if let Some(get) = polling.get.take() {
-                    let body = if farewell == Farewell::Noop { NOOP } else { CLOSE };
-                    self.respond(get, payload(Bytes::from_static(body)));
-                }
+                let Polling { get, post, .. } = core::mem::take(polling);
+                self.free(get, packet);
+                self.turn_away(post, Refusal::UnknownSession);
             }
-            Transport::WebSocket(_) => match farewell {
-                Farewell::Polite(code) => self.queue.push(Frame::Close(code)),
-                Farewell::Noop => self.queue.push(Frame::Close(None)),
-                Farewell::Silent => {}
-            },
+            Transport::WebSocket(websocket) => websocket.pong = None,
         }
-    }
-
-    fn answer_poll(&mut self) {
-        let Transport::Polling(polling) = &mut self.transport else { return };
-        let freed = polling.probe.as_ref().is_some_and(Probe::frees_polls);
-        if self.queue.is_empty() && !freed {
-            return;
-        }
-        let Some(get) = polling.get.take() else { return };
-        let body = if self.queue.is_empty() {
-            Bytes::from_static(NOOP)
-        } else {
-            self.queue.pop_payload(self.config.limits.payload_bytes)
-        };
-        if matches!(self.state, State::Closing { .. }) && self.queue.is_empty() {
-            self.state = State::Closed;
-        }
-        self.respond(get, payload(body));
-    }
-
-    fn respond(&mut self, request: RequestId, response: Response) {
-        self.responses.push_back((request, response));
     }
 }
 
-const PING: Bytes = Bytes::from_static(b"2");
+/// How far the packets of the protocols themselves may go over [`Config::send_queue_bytes`].
+pub(super) const CONTROL_RESERVE: usize = 64 << 10;
+
+const PING: Frame = Frame::Text(Bytes::from_static(b"2"));
 const CLOSE: &[u8] = b"1";
 const NOOP: &[u8] = b"6";
-
-/// How a session that ends at once takes leave of its client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Farewell {
-    /// A pending poll gets a close packet, a WebSocket its closing handshake with this code.
-    Polite(Option<u16>),
-    /// The client has closed by itself: its pending poll is freed.
-    Noop,
-    /// The client hears nothing, or is not there to hear.
-    Silent,
-}
-
-/// A payload that is no sequence of packets.
-struct Malformed;
-
-fn payload(body: Bytes) -> Response {
-    Response::new(200, "text/plain; charset=UTF-8", body)
-}
-
-/// A small packet must not keep a large payload alive for as long as the application keeps the packet.
-fn detach(packet: Packet, whole: usize) -> Packet {
-    match packet {
-        Packet::Text(text) if text.len() * 2 < whole => Packet::Text(ByteString::from(&*text)),
-        other => other,
-    }
-}

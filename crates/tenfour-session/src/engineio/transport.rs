@@ -6,14 +6,33 @@ use tenfour_delivery::time::Instant;
 use tenfour_wire::{engineio::Packet, websocket};
 
 /// ```text
-/// Polling ──socket──▶ Polling + Probe::Opened ──2probe──▶ Polling + Probe::Answered ──5──▶ WebSocket
-///    ▲                        │                                   │
-///    └────── any other packet, the socket's end, the upgrade timeout
+/// Polling ──socket──▶ Polling + Probe ──2probe──▶ Answering ──3probe leaves──▶ Answered ──5──▶ WebSocket
+///    ▲                   │                            │                           │
+///    └───────────────────┴── any other packet, the socket's end, the upgrade timeout
 /// ```
 #[derive(Debug)]
 pub(super) enum Transport {
     Polling(Polling),
     WebSocket(WebSocket),
+}
+
+impl Transport {
+    /// The socket of this name, if it carries the session or probes.
+    pub(super) fn websocket(&self, socket: WebSocketId) -> Option<&WebSocket> {
+        let websocket = match self {
+            Self::Polling(polling) => &polling.probe.as_ref()?.websocket,
+            Self::WebSocket(websocket) => websocket,
+        };
+        (websocket.socket == socket).then_some(websocket)
+    }
+
+    pub(super) fn websocket_mut(&mut self, socket: WebSocketId) -> Option<&mut WebSocket> {
+        let websocket = match self {
+            Self::Polling(polling) => &mut polling.probe.as_mut()?.websocket,
+            Self::WebSocket(websocket) => websocket,
+        };
+        (websocket.socket == socket).then_some(websocket)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -25,17 +44,33 @@ pub(super) struct Polling {
     pub(super) probe: Option<Probe>,
 }
 
+impl Polling {
+    pub(super) fn probe_on(&mut self, socket: WebSocketId) -> Option<&mut Probe> {
+        self.probe.as_mut().filter(|probe| probe.websocket.socket == socket)
+    }
+
+    pub(super) fn drop_probe_on(&mut self, socket: WebSocketId) {
+        self.probe.take_if(|probe| probe.websocket.socket == socket);
+    }
+
+    /// Whether the client was told to pause its polling, so that a GET must not be kept waiting.
+    pub(super) fn frees_polls(&self) -> bool {
+        self.probe.as_ref().is_some_and(|probe| probe.state != ProbeState::Opened)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Probe {
-    pub(super) socket: WebSocketId,
+    pub(super) websocket: WebSocket,
     pub(super) deadline: Instant,
     state: ProbeState,
-    answer: Option<Frame>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ProbeState {
     Opened,
+    /// `3probe` waits for the socket's room.
+    Answering,
     Answered,
 }
 
@@ -52,19 +87,14 @@ pub(super) enum Probed {
 
 impl Probe {
     pub(super) fn new(socket: WebSocketId, deadline: Instant) -> Self {
-        Self { socket, deadline, state: ProbeState::Opened, answer: None }
-    }
-
-    /// Whether the client was told to pause its polling, so that a GET must not be kept waiting.
-    pub(super) fn frees_polls(&self) -> bool {
-        self.state == ProbeState::Answered
+        Self { websocket: WebSocket::new(socket), deadline, state: ProbeState::Opened }
     }
 
     pub(super) fn handle_message(&mut self, message: websocket::Message) -> Probed {
         let text = match message {
             websocket::Message::Text(text) => text,
             websocket::Message::Ping(data) => {
-                self.answer = Some(Frame::Pong(data));
+                self.websocket.pong = Some(data);
                 return Probed::Continues;
             }
             websocket::Message::Pong(_) => return Probed::Continues,
@@ -72,8 +102,7 @@ impl Probe {
         };
         match (self.state, Packet::decode(text)) {
             (ProbeState::Opened, Ok(Packet::Ping(data))) if data == "probe" => {
-                self.state = ProbeState::Answered;
-                self.answer = Some(Frame::Text(Bytes::from_static(b"3probe")));
+                self.state = ProbeState::Answering;
                 Probed::Continues
             }
             (ProbeState::Answered, Ok(Packet::Upgrade)) => Probed::Upgraded,
@@ -82,7 +111,14 @@ impl Probe {
     }
 
     pub(super) fn poll_frame(&mut self) -> Option<Frame> {
-        self.answer.take()
+        if let Some(pong) = self.websocket.poll_pong() {
+            return Some(pong);
+        }
+        if self.state != ProbeState::Answering {
+            return None;
+        }
+        self.state = ProbeState::Answered;
+        Some(Frame::Text(Bytes::from_static(b"3probe")))
     }
 }
 
@@ -97,6 +133,10 @@ pub(super) struct WebSocket {
 impl WebSocket {
     pub(super) fn new(socket: WebSocketId) -> Self {
         Self { socket, write: Write::Ready, pong: None }
+    }
+
+    pub(super) fn poll_pong(&mut self) -> Option<Frame> {
+        self.pong.take().map(Frame::Pong)
     }
 }
 

@@ -310,7 +310,7 @@ impl ServerSession {
 
     /// Packets of the protocol itself, at most one for each that the client sent: they pass the queue's bound.
     fn push(&mut self, packet: &Packet) {
-        self.engine.push_frames(Encoded::control(self.config.encoding, packet).frames());
+        self.engine.push_control(Encoded::control(self.config.encoding, packet).frames());
     }
 
     fn drain_engine(&mut self, now: Instant) {
