@@ -48,8 +48,6 @@ pub enum Body {
         /// The elements, separated by commas, without the array's brackets; empty for no elements. Whoever makes the
         /// body has checked that it is JSON: the broker relays it unread.
         args: ByteString,
-        /// How many elements there are.
-        len: usize,
         /// The bytes that stand at the places which `args` leaves for them, in their order.
         attachments: Vec<Bytes>,
     },
@@ -59,8 +57,7 @@ impl Body {
     /// A JSON body of one element, the text of a JSON value, or of none where it is empty.
     #[must_use]
     pub fn json(value: impl Into<ByteString>) -> Self {
-        let args = value.into();
-        Self::Json { len: usize::from(!args.is_empty()), args, attachments: Vec::new() }
+        Self::Json { args: value.into(), attachments: Vec::new() }
     }
 
     /// Bytes of text and attachments.
@@ -69,7 +66,7 @@ impl Body {
         match self {
             Self::Text(text) => text.len(),
             Self::Binary(bytes) => bytes.len(),
-            Self::Json { args, attachments, .. } => {
+            Self::Json { args, attachments } => {
                 args.len() + attachments.iter().map(Bytes::len).sum::<usize>()
             }
         }

@@ -58,6 +58,14 @@ pub type Accepts = dyn Fn(&str, Option<&str>) -> bool + Send + Sync;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleIndex(usize);
 
+impl RuleIndex {
+    /// How many rules were declared before it.
+    #[must_use]
+    pub const fn get(self) -> usize {
+        self.0
+    }
+}
+
 /// What becomes of a dynamic namespace when its last connection leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -65,7 +65,7 @@ fn to_args(body: &Body) -> Args {
     match body {
         Body::Text(text) => Args::from_validated(json_string(text).into(), Vec::new()),
         Body::Binary(data) => Args::from_validated(PLACEHOLDER, vec![data.clone()]),
-        Body::Json { args, attachments, .. } => Args::from_validated(args.clone(), attachments.clone()),
+        Body::Json { args, attachments } => Args::from_validated(args.clone(), attachments.clone()),
         _ => Args::empty(),
     }
 }
@@ -106,9 +106,8 @@ fn json_string(text: &str) -> String {
 
 /// The body of an event's or an acknowledgement's arguments.
 pub(crate) fn from_args(args: Args) -> Body {
-    let len = args.len();
     let (args, attachments) = args.into_parts();
-    Body::Json { args, len, attachments }
+    Body::Json { args, attachments }
 }
 
 /// The name of an event as the broker knows it.

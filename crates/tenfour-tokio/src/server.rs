@@ -17,7 +17,7 @@ use std::{
     },
     time::Duration,
 };
-use tenfour_broker::registry::{Rule, RuleIndex};
+use tenfour_broker::registry::Rule;
 use tenfour_delivery::id::Id;
 use tenfour_session::{
     WebSocketId,
@@ -87,10 +87,10 @@ impl Server {
         self.shared.spaces.get(name)
     }
 
-    /// The namespaces that a rule has brought about.
+    /// The namespaces that there are by the rules that `of` accepts.
     #[must_use]
-    pub fn namespaces_of(&self, rule: RuleIndex) -> Vec<Arc<Space>> {
-        self.shared.spaces.of_rule(rule)
+    pub fn namespaces_where(&self, of: impl Fn(&Rule) -> bool) -> Vec<Arc<Space>> {
+        self.shared.spaces.find(of)
     }
 
     /// How many connections there are.

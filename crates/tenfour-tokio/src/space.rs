@@ -229,7 +229,9 @@ impl Spaces {
         self.registry.lock().get(name).cloned()
     }
 
-    pub(crate) fn of_rule(&self, rule: RuleIndex) -> Vec<Arc<Space>> {
-        self.registry.lock().of_rule(rule).map(|(_, space)| space.clone()).collect()
+    pub(crate) fn find(&self, of: impl Fn(&Rule) -> bool) -> Vec<Arc<Space>> {
+        let registry = self.registry.lock();
+        let spaces = registry.iter().map(|(_, space)| space);
+        spaces.filter(|space| registry.rule(space.rule).is_some_and(&of)).cloned().collect()
     }
 }

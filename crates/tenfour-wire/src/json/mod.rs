@@ -24,6 +24,7 @@ pub(crate) use de::Missing;
 pub use de::{Deserializer, from_str};
 pub use error::Error;
 pub use scan::{MAX_DEPTH, validate};
+pub(crate) use ser::to_elements;
 pub use ser::to_string;
 
 /// Appends `text` as a JSON string, escaping what `JSON.stringify` escapes and as it does.

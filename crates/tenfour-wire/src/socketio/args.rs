@@ -1,7 +1,5 @@
 //! The arguments of an event or an acknowledgement.
 
-mod sequence;
-
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -11,7 +9,7 @@ use serde::{
     de::{Deserialize, DeserializeOwned},
 };
 
-use self::sequence::Sequence;
+use super::sequence::Sequence;
 use crate::{
     DecodeError, DecodeErrorKind, Limits,
     json::{self, Deserializer, MAX_DEPTH, Missing, scan::Scanner},
@@ -71,7 +69,8 @@ impl Args {
         Self { attachments, ..self }
     }
 
-    /// Arguments from values: the elements of a tuple or of a sequence, in order; anything else is the only argument.
+    /// Arguments from values: the elements of a tuple (or of an array of fixed size), in order; none of `()`; anything else,
+    /// a `Vec` too, is the only argument.
     ///
     /// What a value gives to serde as bytes (`bytes::Bytes` with its feature `serde`, `serde_bytes`) becomes an attachment.
     /// How many there are is left to the caller: a stock peer refuses more than 10.
@@ -87,13 +86,8 @@ impl Args {
     /// # Ok::<(), tenfour_wire::json::Error>(())
     /// ```
     pub fn serialize<T: Serialize + ?Sized>(args: &T) -> Result<Self, json::Error> {
-        let (text, attachments) = json::to_string(args)?;
-        let json = ByteString::from(text);
-        match json.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-            Some("") => Ok(Self { attachments, ..Self::empty() }),
-            Some(elements) => Ok(Self { json: json.slice_ref(elements), attachments }),
-            None => Ok(Self { json, attachments }),
-        }
+        let (json, attachments) = json::to_elements(args)?;
+        Ok(Self { json: json.into(), attachments })
     }
 
     /// Arguments from the parts that [`into_parts`](Self::into_parts) gave, or from parts that are valid by construction:
@@ -182,7 +176,11 @@ impl Args {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn deserialize_all<T: DeserializeOwned>(&self) -> Result<T, json::Error> {
-        T::deserialize(Sequence::new(self))
+        T::deserialize(self.sequence())
+    }
+
+    pub(super) fn sequence(&self) -> Sequence<'_> {
+        Sequence::new(self)
     }
 }
 

@@ -49,6 +49,30 @@ pub fn to_string<T: Serialize + ?Sized>(value: &T) -> Result<(String, Vec<Bytes>
     Ok((serializer.text, serializer.attachments))
 }
 
+/// The elements that `value` is as the arguments of an event, without brackets: those of a tuple, none of `()`, else itself.
+pub(crate) fn to_elements<T: Serialize + ?Sized>(value: &T) -> Result<(String, Vec<Bytes>), Error> {
+    let mut serializer = Serializer::new();
+    value.serialize(&mut serializer)?;
+    let Serializer { mut text, attachments, outermost, .. } = serializer;
+    match outermost {
+        Outermost::Unit => text.clear(),
+        Outermost::Tuple => {
+            text.pop();
+            text.remove(0);
+        }
+        Outermost::Value => {}
+    }
+    Ok((text, attachments))
+}
+
+/// What the whole value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outermost {
+    Unit,
+    Tuple,
+    Value,
+}
+
 /// Writes typed values as one JSON text.
 #[derive(Debug)]
 struct Serializer {
@@ -56,11 +80,17 @@ struct Serializer {
     attachments: Vec<Bytes>,
     /// How many more arrays and objects may be opened.
     depth: usize,
+    outermost: Outermost,
 }
 
 impl Serializer {
     fn new() -> Self {
-        Self { text: String::with_capacity(128), attachments: Vec::new(), depth: MAX_DEPTH }
+        Self {
+            text: String::with_capacity(128),
+            attachments: Vec::new(),
+            depth: MAX_DEPTH,
+            outermost: Outermost::Value,
+        }
     }
 
     #[inline]
@@ -72,9 +102,15 @@ impl Serializer {
         Ok(Compound::open(self, shape))
     }
 
+    fn note(&mut self, outermost: Outermost) {
+        if self.text.is_empty() {
+            self.outermost = outermost;
+        }
+    }
+
     /// Opens the object of one key that stands for a variant with data.
     fn open_variant(&mut self, name: &str) -> Result<(), Error> {
-        if placeholder::is_key(name) {
+        if name == placeholder::KEY {
             return Err(self.refuse(DecodeErrorKind::Placeholder));
         }
         self.text.push('{');
@@ -162,7 +198,8 @@ impl<'a> ser::Serializer for &'a mut Serializer {
     }
 
     fn serialize_none(self) -> Result<(), Error> {
-        self.serialize_unit()
+        self.text.push_str("null");
+        Ok(())
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
@@ -170,12 +207,13 @@ impl<'a> ser::Serializer for &'a mut Serializer {
     }
 
     fn serialize_unit(self) -> Result<(), Error> {
+        self.note(Outermost::Unit);
         self.text.push_str("null");
         Ok(())
     }
 
     fn serialize_unit_struct(self, _name: &'static str) -> Result<(), Error> {
-        self.serialize_unit()
+        self.serialize_none()
     }
 
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Error> {
@@ -210,10 +248,12 @@ impl<'a> ser::Serializer for &'a mut Serializer {
 
     #[inline]
     fn serialize_tuple(self, _len: usize) -> Result<Compound<'a>, Error> {
+        self.note(Outermost::Tuple);
         self.open(Shape::Array)
     }
 
     fn serialize_tuple_struct(self, _name: &'static str, _len: usize) -> Result<Compound<'a>, Error> {
+        self.note(Outermost::Tuple);
         self.open(Shape::Array)
     }
 

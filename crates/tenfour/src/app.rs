@@ -1,0 +1,119 @@
+//! The declared namespaces, as the server calls them.
+
+use crate::{HandlerError, Incoming, Socket, handler::AnyHandler, namespace::Routes};
+use http::{Extensions, request::Parts};
+use std::{sync::Arc, time::Duration};
+use tenfour_tokio::{
+    self as tokio_adapter, Application, BoxFuture, DisconnectReason,
+    broker::{Body, Message},
+    session::{engineio::Refusal, socketio::ConnectError},
+};
+
+pub(crate) type Admit = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
+
+pub(crate) struct App {
+    /// By the place of their rule.
+    pub(crate) namespaces: Vec<Arc<Routes>>,
+    pub(crate) admit: Option<Admit>,
+    pub(crate) timeout: Duration,
+}
+
+impl App {
+    fn routes(&self, socket: &tokio_adapter::Socket) -> Arc<Routes> {
+        self.namespaces[socket.space().rule().get()].clone()
+    }
+
+    fn connecting(&self, socket: tokio_adapter::Socket, state: &Extensions) -> Incoming {
+        Incoming::connecting(Socket::new(socket, self.timeout), state.clone())
+    }
+}
+
+impl Application for App {
+    fn admit(&self, request: &Parts) -> Result<(), Refusal> {
+        match &self.admit {
+            Some(admit) if !admit(request) => Err(Refusal::Forbidden),
+            _ => Ok(()),
+        }
+    }
+
+    fn connect(&self, socket: tokio_adapter::Socket) -> BoxFuture<Result<(), ConnectError>> {
+        let routes = self.routes(&socket);
+        let incoming = self.connecting(socket, &routes.state);
+        Box::pin(async move {
+            for middleware in &routes.connect_middleware {
+                middleware(&incoming).await.map_err(|error| error.0)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn connected(&self, socket: tokio_adapter::Socket) -> BoxFuture<()> {
+        let routes = self.routes(&socket);
+        let incoming = self.connecting(socket, &routes.state);
+        Box::pin(async move {
+            let Some(handler) = &routes.connect else { return };
+            if let Err(error) = handler(&incoming).await {
+                tracing::warn!(socket = %incoming.socket().id(), %error, "disconnected by its connect handler");
+                incoming.socket().disconnect();
+            }
+        })
+    }
+
+    fn message(&self, socket: tokio_adapter::Socket, message: Message) -> BoxFuture<Option<Body>> {
+        let routes = self.routes(&socket);
+        let socket = Socket::new(socket, self.timeout);
+        let mut incoming = Incoming::event(socket, routes.state.clone(), message);
+        if routes.event_middleware.is_empty() && routes.any.is_none() {
+            return match routes.events.get(incoming.name()) {
+                Some(handler) => handler(&mut incoming),
+                None => Box::pin(std::future::ready(Some(unhandled(&incoming)))),
+            };
+        }
+        Box::pin(async move { handle(&routes, &mut incoming).await })
+    }
+
+    fn disconnected(&self, socket: tokio_adapter::Socket, reason: DisconnectReason) -> BoxFuture<()> {
+        match &self.routes(&socket).disconnect {
+            Some(handler) => handler.call(Socket::new(socket, self.timeout), reason),
+            None => Box::pin(std::future::ready(())),
+        }
+    }
+
+    fn panicked(&self) -> Body {
+        HandlerError::new("Internal error").to_body()
+    }
+
+    fn concurrency(&self, socket: &tokio_adapter::Socket) -> usize {
+        self.namespaces[socket.space().rule().get()].concurrency
+    }
+}
+
+async fn handle(routes: &Routes, incoming: &mut Incoming) -> Option<Body> {
+    for middleware in &routes.event_middleware {
+        let passed = middleware(incoming).await;
+        incoming.rewind();
+        if let Err(error) = passed {
+            return Some(error.to_body());
+        }
+    }
+    let handler: Option<&AnyHandler> = routes.events.get(incoming.name());
+    let Some(any) = &routes.any else { return call(handler, incoming).await };
+    let caught = any(incoming).await;
+    incoming.rewind();
+    match handler {
+        Some(_) => call(handler, incoming).await,
+        None => caught,
+    }
+}
+
+async fn call(handler: Option<&AnyHandler>, incoming: &mut Incoming) -> Option<Body> {
+    match handler {
+        Some(handler) => handler(incoming).await,
+        None => Some(unhandled(incoming)),
+    }
+}
+
+/// A client that awaits an acknowledgement is told that there will be none.
+fn unhandled(incoming: &Incoming) -> Body {
+    HandlerError::new(format!("no handler for the event {:?}", incoming.name())).to_body()
+}

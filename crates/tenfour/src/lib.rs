@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod app;
+mod broadcast;
+mod connect_error;
+mod cors;
+mod extract;
+mod handle;
+mod handler;
+mod namespace;
+mod reply;
+mod server;
+mod service;
+mod socket;
+
+pub use broadcast::{Answers, Broadcast, RemoteSocket};
+pub use connect_error::ConnectError;
+pub use cors::Cors;
+pub use extract::{Auth, Data, Event, ExtractError, FromConnect, FromEvent, Headers, Incoming, Query, State};
+pub use handle::{Handle, UnknownNamespace};
+pub use handler::{ConnectHandler, ConnectMiddleware, DisconnectHandler, EventMiddleware, Handler};
+pub use namespace::Namespace;
+pub use reply::{Ack, HandlerError, HandlerResult, IntoReply, NoReply};
+pub use server::{BuildError, Server, ServerBuilder};
+pub use service::{Endpoint, EndpointLayer};
+pub use socket::{EmitError, RequestError, Socket};
+
+pub use tenfour_tokio::{
+    Cookie, DisconnectReason, Handshake, Origins, PeerAddress, SameSite, TryEmitError,
+    broker::{self, JoinError, SocketId},
+    delivery,
+    node::{self, Reach},
+    session, wire,
+};
+
+/// What belongs to Socket.IO alone.
+pub mod socketio {
+    pub use crate::Namespace;
+    pub use tenfour_tokio::session::socketio::Encoding;
+    pub use tenfour_tokio::wire::socketio::Args;
+}

@@ -1,0 +1,156 @@
+//! A namespace, as it is declared.
+
+use crate::{
+    ConnectHandler, ConnectMiddleware, DisconnectHandler, EventMiddleware, Handler,
+    handler::{AnyConnectHandler, AnyConnectMiddleware, AnyEventMiddleware, AnyHandler},
+};
+use bytestring::ByteString;
+use http::Extensions;
+use std::{collections::HashMap, fmt, sync::Arc};
+use tenfour_tokio::{
+    broker::registry::{Pattern, PatternError, Rule},
+    wire::socketio::EventName,
+};
+
+/// What is to happen in a namespace, or in a family of them. It is declared whole before there is traffic, so that no event
+/// finds a handler missing.
+///
+/// ```
+/// use tenfour::{Auth, ConnectError, Data, HandlerResult, Namespace, Socket};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Credentials {
+///     token: String,
+/// }
+///
+/// let rooms = Namespace::new("/rooms")
+///     .middleware(async |Auth(credentials): Auth<Credentials>| {
+///         if credentials.token == "letmein" { Ok(()) } else { Err(ConnectError::new("not authorised")) }
+///     })
+///     .on("enter", async |socket: Socket, room: String| -> HandlerResult<bool> { Ok(socket.join(&room).await?) })
+///     .on("say", async |socket: Socket, room: String, Data(text): Data<String>| -> HandlerResult {
+///         socket.to(&room).emit("said", &text).await?;
+///         Ok(())
+///     });
+/// # drop(rooms);
+/// ```
+pub struct Namespace {
+    pub(crate) rule: Rule,
+    pub(crate) routes: Routes,
+}
+
+/// What is declared of a namespace besides its name.
+#[derive(Default)]
+pub(crate) struct Routes {
+    pub(crate) connect_middleware: Vec<AnyConnectMiddleware>,
+    pub(crate) event_middleware: Vec<AnyEventMiddleware>,
+    pub(crate) connect: Option<AnyConnectHandler>,
+    pub(crate) disconnect: Option<Arc<dyn DisconnectHandler>>,
+    pub(crate) any: Option<AnyHandler>,
+    pub(crate) events: HashMap<ByteString, AnyHandler>,
+    pub(crate) state: Extensions,
+    pub(crate) concurrency: usize,
+    /// Names that were declared and may not be.
+    pub(crate) rejected: Vec<ByteString>,
+}
+
+impl fmt::Debug for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Namespace").field("events", &self.routes.events.keys()).finish_non_exhaustive()
+    }
+}
+
+impl Namespace {
+    /// The namespace of this name, which begins with a slash; `/` is the one that clients join if they name none.
+    pub fn new(name: impl Into<ByteString>) -> Self {
+        Self::with_rule(Rule::Exact(name.into()))
+    }
+
+    /// A namespace for each name that the pattern matches, made when somebody joins and removed when the last one leaves:
+    /// `{name}` stands for one or more characters other than `/`, as in `/tenant-{id}`.
+    ///
+    /// # Errors
+    /// If the pattern cannot be read.
+    pub fn matching(pattern: &str) -> Result<Self, PatternError> {
+        Ok(Self::with_rule(Rule::Pattern(Pattern::parse(pattern)?)))
+    }
+
+    /// A namespace for each name that the function accepts, made when somebody joins and removed when the last one leaves.
+    /// It is given the name and the JSON text of the first client's `auth`, and says whether the namespace may exist; who
+    /// may join is for a [`middleware`](Self::middleware).
+    pub fn accepting(accepts: impl Fn(&str, Option<&str>) -> bool + Send + Sync + 'static) -> Self {
+        Self::with_rule(Rule::function(accepts))
+    }
+
+    fn with_rule(rule: Rule) -> Self {
+        Self { rule, routes: Routes { concurrency: 1, ..Routes::default() } }
+    }
+
+    /// Adds a middleware of joining, behind those before it.
+    #[must_use]
+    pub fn middleware<P: 'static>(mut self, middleware: impl ConnectMiddleware<P>) -> Self {
+        self.routes.connect_middleware.push(Arc::new(move |incoming| middleware.call(incoming)));
+        self
+    }
+
+    /// Adds a middleware of events, behind those before it.
+    #[must_use]
+    pub fn event_middleware<P: 'static>(mut self, middleware: impl EventMiddleware<P>) -> Self {
+        self.routes.event_middleware.push(Arc::new(move |incoming| middleware.call(incoming)));
+        self
+    }
+
+    /// What to do when a socket has joined, before its first event. A second one replaces the first.
+    #[must_use]
+    pub fn on_connect<P: 'static>(mut self, handler: impl ConnectHandler<P>) -> Self {
+        self.routes.connect = Some(Arc::new(move |incoming| handler.call(incoming)));
+        self
+    }
+
+    /// What to do when a socket has left, behind its last event. A second one replaces the first.
+    #[must_use]
+    pub fn on_disconnect(mut self, handler: impl DisconnectHandler) -> Self {
+        self.routes.disconnect = Some(Arc::new(handler));
+        self
+    }
+
+    /// What to do when an event of this name comes; what the handler returns is the acknowledgement. A name has one handler.
+    #[must_use]
+    pub fn on<P: 'static>(mut self, event: impl Into<ByteString>, handler: impl Handler<P>) -> Self {
+        let event = event.into();
+        let handler: AnyHandler = Arc::new(move |incoming| handler.call(incoming));
+        if EventName::is_reserved(&event) || self.routes.events.insert(event.clone(), handler).is_some() {
+            self.routes.rejected.push(event);
+        }
+        self
+    }
+
+    /// What to do with every event, before its own handler. What it returns is the acknowledgement of an event that has no
+    /// handler of its own. A second one replaces the first.
+    #[must_use]
+    pub fn on_any<P: 'static>(mut self, handler: impl Handler<P>) -> Self {
+        self.routes.any = Some(Arc::new(move |incoming| handler.call(incoming)));
+        self
+    }
+
+    /// What to do with messages that have no name, which Engine.IO's own clients send; in Socket.IO they are the event
+    /// `message`.
+    #[must_use]
+    pub fn on_message<P: 'static>(self, handler: impl Handler<P>) -> Self {
+        self.on("message", handler)
+    }
+
+    /// Gives handlers a value to ask for as [`State<T>`](crate::State). There is one for each type.
+    #[must_use]
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
+        self.routes.state.insert(state);
+        self
+    }
+
+    /// Lets up to `most` handlers of one socket run at once, so that its events are no longer handled in their order.
+    #[must_use]
+    pub fn concurrent(mut self, most: usize) -> Self {
+        self.routes.concurrency = most.max(1);
+        self
+    }
+}

@@ -1,0 +1,109 @@
+//! What a handler answers.
+
+use serde::Serialize;
+use std::fmt;
+use tenfour_tokio::{
+    broker::Body,
+    wire::{json, socketio::Args},
+};
+
+/// What a handler returns: the acknowledgement, or an error that is answered in its place.
+pub type HandlerResult<T = ()> = Result<T, HandlerError>;
+
+/// Why a handler has no acknowledgement to give.
+///
+/// The client is answered an object with this message, `{"error":"…"}`, so it knows that the event was not handled. Every
+/// error converts into one with `?`, and its message is then **told to the client**: map an error that must stay inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandlerError {
+    message: String,
+}
+
+impl HandlerError {
+    /// An error that the client is told.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into() }
+    }
+
+    /// What the client is told.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(crate) fn to_body(&self) -> Body {
+        #[derive(Serialize)]
+        struct Told<'a> {
+            error: &'a str,
+        }
+        // A text always has a JSON form.
+        to_body(&Told { error: &self.message })
+            .unwrap_or_else(|_| Body::json(r#"{"error":"Internal error"}"#))
+    }
+}
+
+impl fmt::Display for HandlerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl<E: std::error::Error> From<E> for HandlerError {
+    fn from(error: E) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+/// What a handler of an event may return: `()` (acknowledged without a value), [`Ack`], [`NoReply`], or a
+/// [`HandlerResult`] of any value that serde can write. A tuple is an acknowledgement with several values.
+pub trait IntoReply {
+    /// The acknowledgement's values; `None` for no acknowledgement.
+    fn into_reply(self) -> Option<Body>;
+}
+
+/// An acknowledgement with this value, from a handler that cannot fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ack<T>(pub T);
+
+/// No acknowledgement: a client that awaits one will time out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoReply;
+
+impl IntoReply for () {
+    fn into_reply(self) -> Option<Body> {
+        Some(Body::json(""))
+    }
+}
+
+impl IntoReply for NoReply {
+    fn into_reply(self) -> Option<Body> {
+        None
+    }
+}
+
+impl<T: Serialize> IntoReply for Ack<T> {
+    fn into_reply(self) -> Option<Body> {
+        HandlerResult::Ok(self.0).into_reply()
+    }
+}
+
+impl<T: Serialize> IntoReply for HandlerResult<T> {
+    fn into_reply(self) -> Option<Body> {
+        let body = self.and_then(|value| Ok(to_body(&value)?));
+        Some(body.unwrap_or_else(|error| error.to_body()))
+    }
+}
+
+pub(crate) fn to_body<T: Serialize + ?Sized>(values: &T) -> Result<Body, json::Error> {
+    let (args, attachments) = Args::serialize(values)?.into_parts();
+    Ok(Body::Json { args, attachments })
+}
+
+pub(crate) fn to_args(body: Body) -> Args {
+    match body {
+        Body::Json { args, attachments } => Args::from_validated(args, attachments),
+        Body::Text(text) => Args::serialize(&*text).unwrap_or_default(),
+        Body::Binary(data) => Args::serialize(&data).unwrap_or_default(),
+        _ => Args::empty(),
+    }
+}

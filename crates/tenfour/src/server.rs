@@ -1,0 +1,329 @@
+//! A server, as it is put together.
+
+use crate::{
+    Cors, Endpoint, EndpointLayer, Handle, Namespace,
+    app::{Admit, App},
+};
+use axum::Router;
+use bytestring::ByteString;
+use http::{Extensions, request::Parts};
+use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
+use tenfour_tokio::{
+    Config, Cookie, NamespaceError, Server as Inner,
+    broker::{Limits, registry::Rule},
+    node::{self, Dialect, Overflow},
+    session::{
+        engineio::{self, Transports, Upgrade},
+        socketio::{self, Encoding},
+    },
+};
+use thiserror::Error;
+
+/// A server, ready to be served: by axum ([`into_router`](Self::into_router)), as a tower service
+/// ([`endpoint`](Self::endpoint)) or layer ([`layer`](Self::layer)).
+#[derive(Clone, Debug)]
+pub struct Server {
+    endpoint: Endpoint,
+    timeout: Duration,
+}
+
+impl Server {
+    /// Begins a server with the defaults of the stock ones, and every limit finite.
+    #[must_use]
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::default()
+    }
+
+    /// The server from anywhere in the application.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle { server: self.endpoint.server.clone(), timeout: self.timeout }
+    }
+
+    /// A router with the server's path alone, to be merged with an application's own.
+    pub fn into_router(self) -> Router {
+        let path = self.endpoint.server.config().path.clone();
+        let below = format!("{path}{{*rest}}");
+        Router::new().route_service(&path, self.endpoint.clone()).route_service(&below, self.endpoint)
+    }
+
+    /// A tower service that answers requests below the server's path.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
+    }
+
+    /// A tower layer that answers requests below the server's path, and passes on all others.
+    #[must_use]
+    pub fn layer(&self) -> EndpointLayer {
+        EndpointLayer { endpoint: self.endpoint.clone() }
+    }
+
+    /// The server below the application's interface: it serves a WebSocket whose handshake was answered elsewhere
+    /// ([`serve_websocket`](tenfour_tokio::Server::serve_websocket)).
+    #[must_use]
+    pub fn inner(&self) -> &tenfour_tokio::Server {
+        &self.endpoint.server
+    }
+}
+
+/// A server that is being put together.
+#[derive(Default)]
+pub struct ServerBuilder {
+    namespaces: Vec<Namespace>,
+    state: Extensions,
+    config: Config,
+    engine: engineio::Config,
+    session: socketio::Config,
+    node: node::Config,
+    cors: Option<Cors>,
+    admit: Option<Admit>,
+    timeout: Option<Duration>,
+}
+
+/// Why a server cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A namespace may not be called so.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
+    /// A namespace is declared twice.
+    #[error("the namespace {0:?} is declared twice; put all its handlers into one declaration")]
+    DuplicateNamespace(ByteString),
+    /// An event's name is reserved, or has two handlers.
+    #[error("the event {0:?} is reserved by Socket.IO or has a handler already; choose another name")]
+    Event(ByteString),
+    /// The path does not begin and end with a slash, or holds what a path may not.
+    #[error("the path {0:?} must begin and end with '/', and may not hold '{{', '}}', '?', '#' or spaces")]
+    Path(String),
+    /// The heartbeat would never rest.
+    #[error("ping interval and ping timeout must be longer than zero")]
+    Heartbeat,
+}
+
+impl ServerBuilder {
+    /// Adds a namespace. At a CONNECT, one of that name goes before patterns and functions, which are asked in their order.
+    #[must_use]
+    pub fn namespace(mut self, namespace: Namespace) -> Self {
+        self.namespaces.push(namespace);
+        self
+    }
+
+    /// Gives the handlers of all namespaces a value to ask for as [`State<T>`](crate::State).
+    #[must_use]
+    pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
+        self.state.insert(state);
+        self
+    }
+
+    /// The path of the endpoint: `/socket.io/`.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.config.path = path.into();
+        self
+    }
+
+    /// Lets foreign web pages connect: none may by default.
+    #[must_use]
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.cors = Some(cors);
+        self
+    }
+
+    /// Sets a cookie with the session's id, for load balancers: none by default.
+    #[must_use]
+    pub fn cookie(mut self, cookie: Cookie) -> Self {
+        self.config.cookie = Some(cookie);
+        self
+    }
+
+    /// Believes what these proxies say of the client's address (`X-Forwarded-For`): none by default.
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.config.trusted_proxies = proxies.into_iter().map(|proxy| proxy.to_canonical()).collect();
+        self
+    }
+
+    /// Looks at each request that would open a connection, and refuses it with status 403 where this says `false`.
+    #[must_use]
+    pub fn admit(mut self, admit: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.admit = Some(Arc::new(admit));
+        self
+    }
+
+    /// From one pong to the next ping: 25 s.
+    #[must_use]
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.engine.ping_interval = interval;
+        self
+    }
+
+    /// How long a pong may take: 20 s.
+    #[must_use]
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.ping_timeout = timeout;
+        self
+    }
+
+    /// How long a WebSocket may probe a polling session: 10 s.
+    #[must_use]
+    pub fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.upgrade_timeout = timeout;
+        self
+    }
+
+    /// How long a client may take to join its first namespace: 45 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.session.connect_timeout = timeout;
+        self
+    }
+
+    /// How long an answer is awaited where a call doesn't say: 20 s.
+    #[must_use]
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Bytes of one message, frame or polling payload from a client: 1,000,000.
+    #[must_use]
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.engine.limits.payload_bytes = bytes;
+        self
+    }
+
+    /// Which transports there are: both.
+    #[must_use]
+    pub fn transports(mut self, transports: Transports) -> Self {
+        self.engine.transports = transports;
+        self
+    }
+
+    /// Whether polling sessions are offered a WebSocket: they are.
+    #[must_use]
+    pub fn upgrade(mut self, upgrade: Upgrade) -> Self {
+        self.engine.upgrade = upgrade;
+        self
+    }
+
+    /// How packets are written: JSON with binary attachments. The clients must be set up alike.
+    #[must_use]
+    pub fn encoding(mut self, encoding: Encoding) -> Self {
+        self.node.dialect = Dialect::SocketIo(encoding);
+        self.session.encoding = encoding;
+        self
+    }
+
+    /// Serves the clients of Engine.IO itself, without Socket.IO above it: one namespace `/`, messages without names, no
+    /// acknowledgements.
+    #[must_use]
+    pub fn engine_io(mut self) -> Self {
+        self.node.dialect = Dialect::EngineIo;
+        self
+    }
+
+    /// Bytes that may wait to be sent to one connection: 1 MiB.
+    #[must_use]
+    pub fn send_queue(mut self, bytes: usize) -> Self {
+        self.engine.send_queue_bytes = bytes;
+        self
+    }
+
+    /// Bytes of one connection's events that may wait for their handlers: 1 MiB. At this bound the connection is not read
+    /// until they are handled.
+    #[must_use]
+    pub fn event_queue(mut self, bytes: usize) -> Self {
+        self.engine.inbound_bytes = bytes;
+        self
+    }
+
+    /// What becomes of a connection whose send queue is full when a broadcast comes: it is disconnected.
+    #[must_use]
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.node.overflow = overflow;
+        self
+    }
+
+    /// Connections at once: 100,000.
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.config.connections = connections;
+        self
+    }
+
+    /// Namespaces at once that patterns and functions brought about: 1,000.
+    #[must_use]
+    pub fn max_dynamic_namespaces(mut self, namespaces: usize) -> Self {
+        self.config.namespaces.dynamic_namespaces = namespaces;
+        self
+    }
+
+    /// Namespaces that one connection may be in at once: 64.
+    #[must_use]
+    pub fn max_namespaces_per_connection(mut self, namespaces: usize) -> Self {
+        self.session.namespaces = namespaces;
+        self
+    }
+
+    /// Bounds of each namespace: sockets, rooms, requests, data.
+    #[must_use]
+    pub fn namespace_limits(mut self, limits: Limits) -> Self {
+        self.config.namespace = limits;
+        self
+    }
+
+    /// Puts the server together.
+    ///
+    /// # Errors
+    /// If the declarations contradict each other.
+    pub fn build(mut self) -> Result<Server, BuildError> {
+        self.check()?;
+        if let Some(cors) = &self.cors {
+            self.config.origins = cors.origins.clone();
+        }
+        self.session.engine = Arc::new(self.engine);
+        self.node.session = Arc::new(self.session);
+        self.config.node = Arc::new(self.node);
+        let timeout = self.timeout.unwrap_or(REQUEST_TIMEOUT);
+        let (rules, namespaces): (Vec<_>, _) = self
+            .namespaces
+            .into_iter()
+            .map(|Namespace { rule, mut routes }| {
+                let own = std::mem::replace(&mut routes.state, self.state.clone());
+                routes.state.extend(own);
+                (rule, Arc::new(routes))
+            })
+            .unzip();
+        let app = App { namespaces, admit: self.admit, timeout };
+        let server = Inner::new(self.config, rules, Arc::new(app))?;
+        let cors = self.cors.as_ref().map(Cors::layer);
+        Ok(Server { endpoint: Endpoint { server, cors }, timeout })
+    }
+
+    fn check(&self) -> Result<(), BuildError> {
+        let path = &self.config.path;
+        let plain = !path.contains(['{', '}', '?', '#', ' ']);
+        if !(path.starts_with('/') && path.ends_with('/') && plain) {
+            return Err(BuildError::Path(path.clone()));
+        }
+        if self.engine.ping_interval.is_zero() || self.engine.ping_timeout.is_zero() {
+            return Err(BuildError::Heartbeat);
+        }
+        let mut names = HashSet::new();
+        for namespace in &self.namespaces {
+            if let Rule::Exact(name) = &namespace.rule
+                && !names.insert(name)
+            {
+                return Err(BuildError::DuplicateNamespace(name.clone()));
+            }
+            if let Some(event) = namespace.routes.rejected.first() {
+                return Err(BuildError::Event(event.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,0 +1,281 @@
+//! A client in a namespace.
+
+use crate::{
+    Broadcast,
+    reply::{to_args, to_body},
+};
+use bytestring::ByteString;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{fmt, sync::Arc, time::Duration};
+use tenfour_tokio::{
+    self as tokio_adapter, Handshake, Space, TryEmitError,
+    broker::{Body, DataError, JoinError, Message, SocketId},
+    node::Delivery,
+    wire::{json, socketio::EventName},
+};
+use thiserror::Error;
+
+/// A client in a namespace: who it is, and what can be told to it. It is a handle that may be cloned, kept and used after
+/// the client has left; what is then sent fails with an error.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Socket {
+    raw: tokio_adapter::Socket,
+    timeout: Duration,
+}
+
+/// Why an event was not sent.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The client has left, or has not joined yet.
+    #[error("the socket is not connected; drop the event")]
+    Disconnected,
+    /// The client doesn't keep up with what it is sent, and the verb does not wait.
+    #[error("the client's send queue is full; use the verb that waits, or drop the event")]
+    Full,
+    /// The event's name is one of those that Socket.IO keeps for itself.
+    #[error("the event name {0:?} is reserved; choose another one")]
+    Reserved(ByteString),
+    /// The event's data has no JSON form.
+    #[error("the event's data cannot be written: {0}")]
+    Data(#[from] json::Error),
+}
+
+/// Why a request has no answer.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The event could not be sent.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// There is no answer.
+    #[error(transparent)]
+    NoAnswer(#[from] tokio_adapter::RequestError),
+    /// The answer is of another type.
+    #[error("the answer is of another type: {0}")]
+    Answer(json::Error),
+}
+
+/// Why data cannot be kept with a socket.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SetDataError {
+    /// The data has no JSON form, or holds bytes.
+    #[error("the data cannot be written as JSON: {0}")]
+    Json(json::Error),
+    /// The data holds bytes, for which JSON has no form.
+    #[error("the data holds bytes; keep them elsewhere, and their key here")]
+    Binary,
+    /// The socket does not take it.
+    #[error(transparent)]
+    Refused(#[from] DataError),
+}
+
+impl Socket {
+    pub(crate) fn new(raw: tokio_adapter::Socket, timeout: Duration) -> Self {
+        Self { raw, timeout }
+    }
+
+    pub(crate) fn raw(&self) -> &tokio_adapter::Socket {
+        &self.raw
+    }
+
+    /// The socket's public id. It is no secret; it also is the name of a room in which the socket is alone at first.
+    #[must_use]
+    pub fn id(&self) -> SocketId {
+        self.raw.id()
+    }
+
+    /// The name of its namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &ByteString {
+        self.raw.namespace()
+    }
+
+    /// The request that opened its connection: URL, headers, address, time.
+    #[must_use]
+    pub fn handshake(&self) -> &Handshake {
+        self.raw.handshake()
+    }
+
+    /// Whether it is in its namespace now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.raw.is_connected()
+    }
+
+    /// The same socket, whose requests wait this long for their answer in place of the server's default.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sends an event, at most once: it is lost if the connection is lost. A tuple is an event with several arguments.
+    ///
+    /// It waits while the client's queue is full, so events that are awaited one after the other arrive in that order.
+    ///
+    /// # Errors
+    /// If the socket is not connected, the name is reserved, or the data cannot be written.
+    pub async fn emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), EmitError> {
+        Ok(self.raw.emit(&message(event, data)?).await?)
+    }
+
+    /// Sends an event if the client's queue has room.
+    ///
+    /// # Errors
+    /// Those of [`emit`](Self::emit), and [`EmitError::Full`].
+    pub fn try_emit<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<(), EmitError> {
+        Ok(self.raw.try_emit(&message(event, data)?)?)
+    }
+
+    /// Sends an event if the client can take it at once, for what is outdated soon. It says whether it was sent.
+    ///
+    /// # Errors
+    /// If the name is reserved, or the data cannot be written.
+    pub fn emit_volatile<T: Serialize + ?Sized>(&self, event: &str, data: &T) -> Result<bool, EmitError> {
+        Ok(self.raw.emit_volatile(&message(event, data)?) == Delivery::Queued)
+    }
+
+    /// Sends a message without a name, which Engine.IO's own clients get as it is, and those of Socket.IO as `message`.
+    ///
+    /// # Errors
+    /// If the socket is not connected.
+    pub async fn send(&self, body: Body) -> Result<(), EmitError> {
+        Ok(self.raw.emit(&Message { name: None, body }).await?)
+    }
+
+    /// Sends an event that the client is to acknowledge, and waits for its answer: a value, or for an acknowledgement with
+    /// several values a tuple; `()` for none. The answer is awaited for as long as [`timeout`](Self::timeout) says.
+    ///
+    /// # Errors
+    /// If the event could not be sent, or has no answer. The error tells whether the client may have got it.
+    pub async fn emit_with_ack<R: DeserializeOwned>(
+        &self,
+        event: &str,
+        data: &(impl Serialize + ?Sized),
+    ) -> Result<R, RequestError> {
+        let answer = self.raw.request(&message(event, data)?, self.timeout).await?;
+        read_answer(answer).map_err(RequestError::Answer)
+    }
+
+    /// Joins a room: `false` if it was in it before.
+    ///
+    /// # Errors
+    /// If it has left the namespace, the room's name is too long, or there are too many rooms.
+    #[expect(
+        clippy::unused_async,
+        reason = "membership that outlives the connection will have to be committed"
+    )]
+    pub async fn join(&self, room: &str) -> Result<bool, JoinError> {
+        self.raw.join(room)
+    }
+
+    /// Leaves a room: `false` if it was not in it.
+    #[expect(
+        clippy::unused_async,
+        reason = "membership that outlives the connection will have to be committed"
+    )]
+    pub async fn leave(&self, room: &str) -> bool {
+        self.raw.leave(room)
+    }
+
+    /// The rooms that it is in, the room of its own id first; none after it has left.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<String> {
+        self.raw.rooms()
+    }
+
+    /// The data that was set on it.
+    ///
+    /// # Errors
+    /// If it is of another type.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<Option<T>, json::Error> {
+        self.raw.data().map(|data| json::from_str(&data, &[])).transpose()
+    }
+
+    /// Keeps data with the socket, in place of what was kept before. Other sockets' handlers find it in
+    /// [`Broadcast::fetch_sockets`].
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON, is too large, or the socket has left.
+    pub fn set_data<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), SetDataError> {
+        let (text, attachments) = json::to_string(data).map_err(SetDataError::Json)?;
+        if !attachments.is_empty() {
+            return Err(SetDataError::Binary);
+        }
+        Ok(self.raw.set_data(text.into())?)
+    }
+
+    /// Everyone else in a room.
+    #[must_use]
+    pub fn to(&self, room: impl Into<ByteString>) -> Broadcast {
+        self.broadcast().to(room)
+    }
+
+    /// Everyone else, but those in a room.
+    #[must_use]
+    pub fn except(&self, room: impl Into<ByteString>) -> Broadcast {
+        self.broadcast().except(room)
+    }
+
+    /// Everyone else in the namespace.
+    #[must_use]
+    pub fn broadcast(&self) -> Broadcast {
+        self.everyone().except_socket(self.id())
+    }
+
+    /// Everyone in the namespace, this socket among them.
+    #[must_use]
+    pub fn everyone(&self) -> Broadcast {
+        Broadcast::new(self.space().clone(), self.timeout)
+    }
+
+    /// Takes the socket out of the namespace. The client's connection stays; it does not come back by itself.
+    pub fn disconnect(&self) {
+        self.raw.disconnect();
+    }
+
+    /// Takes the socket out of the namespace, and closes its connection, with whatever other sockets are on it.
+    pub fn close(&self) {
+        self.raw.close();
+    }
+
+    fn space(&self) -> &Arc<Space> {
+        self.raw.space()
+    }
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.raw.fmt(f)
+    }
+}
+
+impl From<tokio_adapter::EmitError> for EmitError {
+    fn from(_: tokio_adapter::EmitError) -> Self {
+        Self::Disconnected
+    }
+}
+
+impl From<TryEmitError> for EmitError {
+    fn from(error: TryEmitError) -> Self {
+        match error {
+            TryEmitError::Full => Self::Full,
+            _ => Self::Disconnected,
+        }
+    }
+}
+
+pub(crate) fn message<T: Serialize + ?Sized>(event: &str, data: &T) -> Result<Message, EmitError> {
+    if EventName::is_reserved(event) {
+        return Err(EmitError::Reserved(event.into()));
+    }
+    Ok(Message::new(event, to_body(data)?))
+}
+
+/// One value is read as itself, several as a tuple, none as `()`.
+pub(crate) fn read_answer<R: DeserializeOwned>(answer: Body) -> Result<R, json::Error> {
+    let args = to_args(answer);
+    if args.len() > 1 { args.deserialize_all() } else { args.deserialize(0) }
+}
