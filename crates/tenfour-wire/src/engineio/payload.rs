@@ -32,7 +32,8 @@ pub fn decode_payload(body: ByteString, limits: &Limits) -> Result<Payload, Deco
     }
     let separators = body.bytes().filter(|&byte| byte == SEPARATOR as u8).count();
     if separators >= limits.packets_per_payload {
-        let (offset, _) = body.match_indices(SEPARATOR).nth(limits.packets_per_payload).unwrap_or_default();
+        let last_allowed = limits.packets_per_payload.saturating_sub(1);
+        let (offset, _) = body.match_indices(SEPARATOR).nth(last_allowed).unwrap_or_default();
         return Err(DecodeError::new(DecodeErrorKind::TooManyPackets, offset));
     }
     Ok(Payload { body, next: Some(0) })

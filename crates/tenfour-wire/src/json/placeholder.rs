@@ -40,10 +40,12 @@ fn token(bytes: &[u8], at: usize, token: &[u8]) -> Option<usize> {
     bytes.get(start..)?.starts_with(token).then_some(start + token.len())
 }
 
-/// Whether an object's key, given without its quotes, reads `_placeholder` when its escapes are resolved.
+/// The key that marks a placeholder.
+pub(crate) const KEY: &str = "_placeholder";
+
+/// Whether an object's key, given without its quotes, reads [`KEY`] when its escapes are resolved.
 #[inline]
 pub(crate) fn is_key(content: &str) -> bool {
-    const KEY: &str = "_placeholder";
     match content.as_bytes().first() {
         // The longest spelling escapes each of its characters, in six bytes.
         Some(b'_' | b'\\') if (KEY.len()..=6 * KEY.len()).contains(&content.len()) => {

@@ -6,6 +6,7 @@ mod encode;
 #[cfg(feature = "msgpack")]
 pub mod msgpack;
 mod packet;
+mod sequence;
 
 pub use args::{Args, Iter};
 pub use decode::Decoder;

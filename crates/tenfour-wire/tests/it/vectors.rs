@@ -10,7 +10,7 @@ use tenfour_wire::{
 };
 
 fn vectors(section: &str) -> Vec<Value> {
-    let mut all: Value = serde_json::from_str(include_str!("vectors.json")).unwrap();
+    let mut all: Value = serde_json::from_str(include_str!("socketio-vectors.json")).unwrap();
     let Value::Array(vectors) = all[section].take() else { panic!("{section} is a list") };
     assert!(!vectors.is_empty());
     vectors

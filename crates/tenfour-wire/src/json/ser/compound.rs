@@ -60,7 +60,7 @@ impl<'a> Compound<'a> {
 
     #[inline]
     fn field<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), Error> {
-        if placeholder::is_key(key) {
+        if key == placeholder::KEY {
             return Err(self.serializer.refuse(DecodeErrorKind::Placeholder));
         }
         self.separate();
