@@ -3,6 +3,8 @@
 mod config;
 mod encoded;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, Encoding};
 pub use encoded::Encoded;

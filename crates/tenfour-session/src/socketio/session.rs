@@ -1,6 +1,6 @@
 //! One Socket.IO connection on the server's side.
 
-use super::{Config, Encoded};
+use super::{Config, Encoded, Encoding};
 use crate::{
     engineio::{self, CloseReason, Message, Opening, SendError, TransportKind},
     io::{Frame, Input, Transmit, WebSocketId},
@@ -14,7 +14,7 @@ use tenfour_delivery::{
     time::{Instant, earliest},
 };
 use tenfour_wire::{
-    DecodeError, json,
+    json,
     socketio::{AckId, Args, Decoder, EventName, Packet, msgpack},
 };
 
@@ -42,14 +42,18 @@ struct Member {
 }
 
 /// ```text
-/// (absent) ──CONNECT──▶ Connecting ──accept──▶ Connected ──DISCONNECT, from either side──▶ Left
-///                            └──────refuse────────────────────────────────────────────────▲
+/// (absent) ──CONNECT──▶ Connecting ──accept──▶ Connected ──DISCONNECT from the client──▶ (absent)
+///                        │     └──refuse──▶ Left ◀──disconnect──┘
+///                        └──DISCONNECT──▶ Withdrawn ──accept, refuse──▶ (absent)
 /// ```
-/// `Left` by the server's doing: what the client sent before it knew is ignored, and not held against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MemberState {
     Connecting,
+    /// The client left before it was answered. It must not ask again until then, or the answer to its first question would
+    /// be taken for one to its second.
+    Withdrawn,
     Connected,
+    /// By the server's doing: what the client sent before it knew is ignored, and not held against it.
     Left,
 }
 
@@ -57,8 +61,9 @@ enum MemberState {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The client wants to join a namespace: answer with [`ServerSession::accept`] or [`ServerSession::refuse`]. Events of
-    /// the namespace may follow before the answer: keep them until then, and drop them with a refusal.
+    /// The client wants to join a namespace: answer with [`ServerSession::accept`] or [`ServerSession::refuse`], also where
+    /// it has left meanwhile. Events of the namespace may follow before the answer: keep them until then, and drop them
+    /// with a refusal.
     Connect {
         /// The namespace's name, `/` for the main one.
         namespace: ByteString,
@@ -134,14 +139,7 @@ impl ConnectError {
     }
 
     fn to_json(&self) -> ByteString {
-        let mut json = BytesMut::from(r#"{"message":"#);
-        json::encode_string(&self.message, &mut json);
-        if let Some(data) = &self.data {
-            json.extend_from_slice(br#","data":"#);
-            json.extend_from_slice(data.as_bytes());
-        }
-        json.extend_from_slice(b"}");
-        ByteString::try_from(json).expect("made of texts")
+        object("message", &self.message, self.data.as_deref())
     }
 }
 
@@ -182,6 +180,7 @@ impl ServerSession {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.engine.handle_timeout(now);
         self.drain_engine(now);
+        self.events.shrink_to_fit();
         if self.own_timeout().is_some_and(|by| now.has_reached(by)) {
             self.close(now, CloseReason::ServerClose);
         }
@@ -259,20 +258,22 @@ impl ServerSession {
     /// Lets the client into a namespace that it asked for, as `sid`. `false` where it doesn't wait for an answer any more:
     /// it left, or the connection is over.
     pub fn accept(&mut self, namespace: &str, sid: &str) -> bool {
-        let Some(member) = self.member(namespace, MemberState::Connecting) else { return false };
+        let Some(member) = self.asking(namespace) else { return false };
         member.state = MemberState::Connected;
         let namespace = member.namespace.clone();
         self.connect_by = None;
-        self.push(&Packet::Connect { namespace, data: Some(format!(r#"{{"sid":"{sid}"}}"#).into()) });
+        self.push(&Packet::Connect { namespace, data: Some(object("sid", sid, None)) });
+        self.end();
         true
     }
 
     /// Does not let the client into a namespace that it asked for.
     pub fn refuse(&mut self, namespace: &str, error: &ConnectError) {
-        let Some(member) = self.member(namespace, MemberState::Connecting) else { return };
+        let Some(member) = self.asking(namespace) else { return };
         member.state = MemberState::Left;
         let namespace = member.namespace.clone();
         self.push(&Packet::ConnectError { namespace, data: Some(error.to_json()) });
+        self.end();
     }
 
     /// Takes the client out of a namespace; its connection stays. `false` where it is not in.
@@ -281,7 +282,19 @@ impl ServerSession {
         member.state = MemberState::Left;
         let namespace = member.namespace.clone();
         self.push(&Packet::Disconnect { namespace });
+        self.end();
         true
+    }
+
+    /// The member whose question is answered now, if the client still waits.
+    fn asking(&mut self, namespace: &str) -> Option<&mut Member> {
+        self.namespaces
+            .retain(|member| member.state != MemberState::Withdrawn || member.namespace != namespace);
+        self.member(namespace, MemberState::Connecting)
+    }
+
+    fn member(&mut self, namespace: &str, state: MemberState) -> Option<&mut Member> {
+        self.namespaces.iter_mut().find(|member| member.state == state && member.namespace == namespace)
     }
 
     /// Queues a packet behind those before it.
@@ -304,11 +317,8 @@ impl ServerSession {
         self.end();
     }
 
-    fn member(&mut self, namespace: &str, state: MemberState) -> Option<&mut Member> {
-        self.namespaces.iter_mut().find(|member| member.state == state && member.namespace == namespace)
-    }
-
-    /// Packets of the protocol itself, at most one for each that the client sent: they pass the queue's bound.
+    /// Packets of the protocol itself pass the queue's bound. A client that provokes too many of them ends the session, so
+    /// [`end`](Self::end) must follow, unless the engine is being drained.
     fn push(&mut self, packet: &Packet) {
         self.engine.push_control(Encoded::control(self.config.encoding, packet).frames());
     }
@@ -333,7 +343,7 @@ impl ServerSession {
         self.settle(now);
     }
 
-    /// Takes over the end that this side has just made; messages are never left with the engine.
+    /// Takes over the end that this side may just have made; messages are never left with the engine.
     fn end(&mut self) {
         if let Some(engineio::Event::Closed(reason)) = self.engine.poll_event() {
             self.closed(reason);
@@ -348,7 +358,7 @@ impl ServerSession {
     }
 
     fn handle_message(&mut self, now: Instant, message: Message) -> Result<(), Fault> {
-        match self.decode(message).map_err(|_| Fault)? {
+        match self.decode(message)? {
             Some(packet) => {
                 self.attachments_by = None;
                 self.handle_packet(packet)
@@ -362,43 +372,49 @@ impl ServerSession {
         }
     }
 
-    fn decode(&mut self, message: Message) -> Result<Option<Packet>, DecodeError> {
-        match (self.config.encoding, message) {
-            (super::Encoding::Json, Message::Text(text)) => self.decoder.decode_text(text),
-            (super::Encoding::Json, Message::Binary(data)) => self.decoder.decode_binary(data),
-            (super::Encoding::MessagePack, Message::Text(text)) => {
-                msgpack::decode(text.into_bytes(), &self.config.engine.limits).map(Some)
-            }
-            (super::Encoding::MessagePack, Message::Binary(data)) => {
+    fn decode(&mut self, message: Message) -> Result<Option<Packet>, Fault> {
+        let packet = match (self.config.encoding, message) {
+            (Encoding::Json, Message::Text(text)) => self.decoder.decode_text(text),
+            (Encoding::Json, Message::Binary(data)) => self.decoder.decode_binary(data),
+            (Encoding::MessagePack, Message::Text(_)) => return Err(Fault),
+            (Encoding::MessagePack, Message::Binary(data)) => {
                 msgpack::decode(data, &self.config.engine.limits).map(Some)
             }
-        }
+        };
+        packet.map_err(|_| Fault)
     }
 
     fn handle_packet(&mut self, packet: Packet) -> Result<(), Fault> {
+        use MemberState::{Connected, Connecting, Left};
+
         let place = self.namespaces.iter().position(|member| member.namespace == *packet.namespace());
         let state = place.map(|place| self.namespaces[place].state);
         match (packet, state) {
-            (Packet::Connect { namespace, data }, None | Some(MemberState::Left)) => {
+            (Packet::Connect { namespace, data }, None | Some(Left)) => {
                 self.handle_connect(namespace, data, place);
             }
-            (Packet::Disconnect { namespace }, Some(MemberState::Connecting | MemberState::Connected)) => {
-                self.namespaces.retain(|member| member.namespace != namespace);
-                self.event(Event::Disconnect { namespace });
+            (Packet::Disconnect { namespace }, Some(Connecting | Connected)) => {
+                self.handle_disconnect(namespace);
             }
-            (
-                Packet::Event { namespace, id, name, args },
-                Some(MemberState::Connecting | MemberState::Connected),
-            ) => {
+            (Packet::Event { namespace, id, name, args }, Some(Connecting | Connected)) => {
                 self.event(Event::Event { namespace, id, name, args });
             }
-            (Packet::Ack { namespace, id, args }, Some(MemberState::Connected)) => {
+            (Packet::Ack { namespace, id, args }, Some(Connected)) => {
                 self.event(Event::Ack { namespace, id, args });
             }
-            (Packet::Connect { .. } | Packet::ConnectError { .. }, _) | (_, None) => return Err(Fault),
-            (_, Some(_)) => {}
+            (Packet::Ack { .. }, Some(Connecting))
+            | (Packet::Disconnect { .. } | Packet::Event { .. } | Packet::Ack { .. }, Some(Left)) => {}
+            _ => return Err(Fault),
         }
         Ok(())
+    }
+
+    fn handle_disconnect(&mut self, namespace: ByteString) {
+        match self.member(&namespace, MemberState::Connecting) {
+            Some(member) => member.state = MemberState::Withdrawn,
+            None => self.namespaces.retain(|member| member.namespace != namespace),
+        }
+        self.event(Event::Disconnect { namespace });
     }
 
     fn handle_connect(&mut self, namespace: ByteString, auth: Option<ByteString>, place: Option<usize>) {
@@ -428,3 +444,17 @@ impl ServerSession {
 /// What may not come here: no packet at all, a second CONNECT, a CONNECT_ERROR from a client, anything for a namespace that the
 /// client never asked for.
 struct Fault;
+
+/// The JSON object of a text and, under `data`, of a JSON text.
+fn object(key: &str, text: &str, data: Option<&str>) -> ByteString {
+    let mut json = BytesMut::from("{");
+    json::encode_string(key, &mut json);
+    json.extend_from_slice(b":");
+    json::encode_string(text, &mut json);
+    if let Some(data) = data {
+        json.extend_from_slice(br#","data":"#);
+        json.extend_from_slice(data.as_bytes());
+    }
+    json.extend_from_slice(b"}");
+    ByteString::try_from(json).expect("made of texts")
+}
