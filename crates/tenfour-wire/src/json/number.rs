@@ -76,10 +76,10 @@ impl Number {
         }
         let plain = !matches!(bytes.get(end), Some(b'e' | b'E'));
         if plain && digits <= 19 {
-            if scale == 0 {
-                if let Some(integer) = Self::integer(mantissa, negative) {
-                    return Ok((integer, end));
-                }
+            if scale == 0
+                && let Some(integer) = Self::integer(mantissa, negative)
+            {
+                return Ok((integer, end));
             }
             if mantissa < 1 << 53 && scale < POWERS_OF_TEN.len() {
                 let float = mantissa as f64 / POWERS_OF_TEN[scale];

@@ -127,7 +127,6 @@ impl<'de> DeserializeSeed<'de> for Put<'_> {
 macro_rules! put_scalar {
     ($($method:ident($($name:ident: $value:ty)?) $put:expr;)*) => {$(
         fn $method<E: Error>(self $(, $name: $value)?) -> Result<(), E> {
-            #[expect(clippy::redundant_closure_call, reason = "the macro's way to name the buffer")]
             ($put)(self.out $(, $name)?);
             Ok(())
         }
