@@ -22,13 +22,14 @@ overEachTransport((transports) => {
     }
 
     test("no argument, one, and many", async (t) => {
-      const main = await connect(t, server.url, { transports });
+      const [main, socket] = [await connect(t, server.url, { transports }), await lab(t)];
       const twenty = Array.from({ length: 20 }, (_, index) => (index % 3 ? index : Buffer.from([index])));
       for (const args of [[], [null], ["a", "b"], [[], {}], twenty.slice(0, 19), [Buffer.from("a"), 1, Buffer.from("b")]]) {
         const back = next(main, "message-back");
         main.emit("message", ...args);
         assert.deepEqual((await back).map(comparable), args.map(comparable));
         assert.deepEqual((await acknowledged(main, "message-with-ack", ...args)).map(comparable), args.map(comparable));
+        assert.deepEqual((await acknowledged(socket, "echo", ...args)).map(comparable), args.map(comparable));
       }
     });
 
