@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use tenfour_wire::{
     Bytes, BytesMut, Limits,
-    socketio::{Decoder, msgpack},
+    socketio::{Decoder, Packet, msgpack},
 };
 
 fuzz_target!(|message: &[u8]| {
@@ -12,9 +12,9 @@ fuzz_target!(|message: &[u8]| {
         Ok(packet) => packet,
         Err(error) => return assert!(error.offset() <= message.len()),
     };
-    let mut again = BytesMut::new();
-    msgpack::encode(&packet, &mut again);
-    assert_eq!(msgpack::decode(again.freeze(), &Limits::default()).as_ref(), Ok(&packet));
+    // The first encoding writes a float without fraction as an integer; from then on nothing changes.
+    let once = encoded_and_decoded(&packet);
+    assert_eq!(encoded_and_decoded(&once), once);
 
     let mut text = BytesMut::new();
     packet.encode(&mut text);
@@ -26,3 +26,9 @@ fuzz_target!(|message: &[u8]| {
     }
     assert_eq!(decoded, Some(packet));
 });
+
+fn encoded_and_decoded(packet: &Packet) -> Packet {
+    let mut message = BytesMut::new();
+    msgpack::encode(packet, &mut message);
+    msgpack::decode(message.freeze(), &Limits::default()).expect("its own encoding")
+}

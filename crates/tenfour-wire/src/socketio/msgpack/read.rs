@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
     pub(super) fn skip_rest(&mut self, value: &Value<'_>) -> Result<(), DecodeError> {
         let mut left = value.parts();
         while left > 0 {
-            left = left - 1 + self.next()?.parts();
+            left = (left - 1).saturating_add(self.next()?.parts());
         }
         Ok(())
     }

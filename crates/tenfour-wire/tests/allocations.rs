@@ -1,0 +1,107 @@
+//! What decoding allocates, counted; in a binary of its own, since the counter is the process's allocator.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+};
+
+use bytes::{Bytes, BytesMut};
+use tenfour_wire::{
+    ByteString, Limits, engineio,
+    socketio::{Args, Decoder, EventName, Packet, encode_event},
+};
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, which counts the calls of each thread.
+struct Counting;
+
+#[expect(unsafe_code, reason = "an allocator is unsafe to implement; each call is handed on as it came")]
+// SAFETY: each call is handed to the system's allocator as it came; counting touches no memory that it gives out.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are those of `System`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are those of `System`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are those of `System`.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn allocations<T>(run: impl FnOnce() -> T) -> (usize, T) {
+    let before = ALLOCATIONS.get();
+    let result = run();
+    (ALLOCATIONS.get() - before, result)
+}
+
+const EVENT: &str = r#"42/chat,17["message",{"user":"alice","count":7},[1,2,3],null]"#;
+
+fn decode(frame: ByteString) -> Packet {
+    let Ok(engineio::Packet::Text(text)) = engineio::Packet::decode(frame) else { panic!("the frame is text") };
+    let packet = Decoder::new(Limits::default()).decode_text(text);
+    packet.expect("the text is a packet").expect("it is complete")
+}
+
+#[test]
+fn an_event_in_shared_memory_is_decoded_without_allocation() {
+    let frame = ByteString::from(EVENT);
+    // A second owner makes the memory shared, as that of a read buffer is.
+    let _owner = frame.clone();
+    let (count, packet) = allocations(|| decode(frame));
+    assert_eq!(count, 0);
+    let Packet::Event { namespace, id, name, args } = packet else { panic!("an event") };
+    assert_eq!((&*namespace, id.unwrap().get(), name.as_str(), args.len()), ("/chat", 17, "message", 3));
+}
+
+#[test]
+fn an_event_in_memory_of_its_own_costs_the_count_of_its_owners() {
+    let frame = ByteString::from(EVENT.to_owned());
+    let (count, _packet) = allocations(|| decode(frame));
+    assert_eq!(count, 1, "`bytes` counts the owners of a vector from the first share on");
+}
+
+#[test]
+fn an_error_costs_nothing() {
+    let frame = ByteString::from_static("2[\"message\",[1,2,{\"a\":tru}]]");
+    let mut decoder = Decoder::new(Limits::default());
+    let (count, result) = allocations(|| decoder.decode_text(frame));
+    assert!(result.is_err());
+    assert_eq!(count, 0);
+}
+
+#[test]
+fn reading_arguments_allocates_only_what_they_hold() {
+    let text = r#"7,"borrowed",[1.5,{"skipped":["x"]}],{"_placeholder":true,"num":0}"#;
+    let args =
+        Args::from_parts(text.into(), vec![Bytes::from_static(b"blob")], &Limits::default()).expect("valid");
+    let (count, number) = allocations(|| args.deserialize::<u8>(0));
+    assert_eq!((count, number.expect("a number")), (0, 7));
+    let (count, text) = allocations(|| args.deserialize::<&str>(1));
+    assert_eq!((count, text.expect("a string")), (0, "borrowed"));
+    let (count, blob) = allocations(|| args.deserialize::<&[u8]>(3));
+    assert_eq!((count, blob.expect("an attachment")), (0, &b"blob"[..]));
+}
+
+#[test]
+fn encoding_into_a_buffer_with_room_allocates_nothing() {
+    let args = Args::from_parts("\"a\\nb\",{}".into(), vec![], &Limits::default()).expect("valid");
+    let name = EventName::from("mess\"age");
+    let mut out = BytesMut::with_capacity(64);
+    let (count, ()) = allocations(|| encode_event(&mut out, "/chat", None, &name, &args));
+    assert_eq!(count, 0);
+    assert_eq!(out, "2/chat,[\"mess\\\"age\",\"a\\nb\",{}]");
+}
