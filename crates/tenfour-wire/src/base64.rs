@@ -1,4 +1,5 @@
 //! Base64 (RFC 4648): written in the standard alphabet with padding, read in either alphabet, padded or not.
+#![cfg_attr(not(any(feature = "engineio", test)), expect(dead_code, reason = "WebSocket only encodes"))]
 
 use alloc::vec::Vec;
 

@@ -36,11 +36,6 @@ impl DecodeError {
     pub const fn offset(&self) -> usize {
         self.offset
     }
-
-    /// The same error as seen from a text that starts `bytes` earlier.
-    pub(crate) const fn after(self, bytes: usize) -> Self {
-        Self { kind: self.kind, offset: self.offset + bytes }
-    }
 }
 
 /// What was wrong with a frame; each kind has one meaning.

@@ -2,6 +2,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(any(feature = "json", feature = "websocket"))]
 extern crate alloc;
 
 #[cfg(any(feature = "engineio", feature = "websocket"))]

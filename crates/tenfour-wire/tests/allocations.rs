@@ -51,7 +51,9 @@ fn allocations<T>(run: impl FnOnce() -> T) -> (usize, T) {
 const EVENT: &str = r#"42/chat,17["message",{"user":"alice","count":7},[1,2,3],null]"#;
 
 fn decode(frame: ByteString) -> Packet {
-    let Ok(engineio::Packet::Text(text)) = engineio::Packet::decode(frame) else { panic!("the frame is text") };
+    let Ok(engineio::Packet::Text(text)) = engineio::Packet::decode(frame) else {
+        panic!("the frame is text")
+    };
     let packet = Decoder::new(Limits::default()).decode_text(text);
     packet.expect("the text is a packet").expect("it is complete")
 }

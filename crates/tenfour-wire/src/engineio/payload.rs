@@ -60,7 +60,8 @@ impl Iterator for Payload {
             }
             None => rest,
         };
-        let decoded = Packet::decode(self.body.slice_ref(packet)).map_err(|error| error.after(start));
+        let decoded = Packet::decode(self.body.slice_ref(packet))
+            .map_err(|error| DecodeError::new(error.kind(), start + error.offset()));
         if decoded.is_err() {
             self.next = None;
         }

@@ -8,6 +8,10 @@
 //!
 //! Why not `serde_json` alone: its `RawValue` accepts any depth and half a surrogate pair, which a receiver in JavaScript
 //! or Rust then chokes on, and it knows no attachments.
+#![cfg_attr(
+    not(any(feature = "socketio", test)),
+    expect(dead_code, unused_imports, reason = "only Socket.IO has arguments and attachments")
+)]
 
 mod de;
 mod error;

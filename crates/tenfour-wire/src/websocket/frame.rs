@@ -19,7 +19,7 @@ pub enum Opcode {
 }
 
 impl Opcode {
-    /// Close, ping and pong: at most [`MAX_CONTROL_BYTES`] and never fragmented (RFC 6455 §5.5).
+    /// Close, ping and pong: at most 125 bytes, and never fragmented (RFC 6455 §5.5).
     #[must_use]
     pub const fn is_control(self) -> bool {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
