@@ -36,7 +36,8 @@ impl Fuzz {
 
     /// Runs a target for some seconds, from what earlier runs found.
     pub(crate) fn run(&self, target: &str, seconds: u32) -> Result<()> {
-        check(self.command().args(["run", target, "--"]).arg(format!("-max_total_time={seconds}")))
+        let time = format!("-max_total_time={seconds}");
+        check(self.command().args(["run", target, "--", "-verbosity=0", &time]))
     }
 
     /// `cargo fuzz`. What it needs of the compiler is unstable: the nightly one has it, and else the stable one is told

@@ -9,8 +9,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 /// The folder of the root manifest.
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the root")
+pub(crate) fn root() -> PathBuf {
+    // Of the checkout that runs it: one that shares its target folder may have built it.
+    let own = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&own).parent().expect("xtask is a folder of the root").to_owned()
 }
 
 /// Cargo, in the root.
