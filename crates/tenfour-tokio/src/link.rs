@@ -255,6 +255,14 @@ impl Link {
         self.driver.wake();
     }
 
+    /// Takes every socket out of its namespace, from the server's side, and ends the connection in order.
+    pub(crate) fn disconnect_all(self: &Arc<Self>) {
+        let namespaces: SmallVec<[ByteString; 1]> =
+            self.sockets.lock().iter().map(|socket| socket.namespace().clone()).collect();
+        namespaces.iter().for_each(|namespace| self.disconnect(namespace));
+        self.close(CloseReason::ServerClose);
+    }
+
     /// Ends the connection in order.
     pub(crate) fn close(self: &Arc<Self>, reason: CloseReason) {
         let now = self.server.clock.now();

@@ -14,7 +14,7 @@ use std::{fmt, pin::pin, sync::Arc, time::Duration};
 use tenfour_broker::{self as broker, Body, DataError, JoinError, Message, SocketId, Why};
 use tenfour_node::{Delivery, Dialect, Peer, Urgency, render_message};
 use tenfour_session::{
-    engineio::{CloseReason, SendError},
+    engineio::SendError,
     socketio::{ConnectError, Encoded},
 };
 use thiserror::Error;
@@ -268,8 +268,7 @@ impl Socket {
 
     /// Closes the connection, with all sockets on it, once what is queued has been sent.
     pub fn close(&self) {
-        self.inner.link.disconnect(self.namespace());
-        self.inner.link.close(CloseReason::ServerClose);
+        self.inner.link.disconnect_all();
     }
 
     fn render(&self, message: &Message) -> Encoded {

@@ -1,14 +1,14 @@
 //! What is said to many.
 
-use crate::socket::{EmitError, RequestError, message, read_answer};
+use crate::socket::{EmitError, RequestError, message, message_of, read_answer};
 use bytestring::ByteString;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt, sync::Arc, time::Duration};
 use tenfour_tokio::{
     Handshake, Socket, Space,
-    broker::{JoinError, Joined, SocketId, Target, Why},
+    broker::{JoinError, Joined, Outcome, SocketId, Target, Why},
     node::{Reach, Urgency},
-    wire::json,
+    wire::{json, socketio::Args},
 };
 
 /// Sockets of a namespace, chosen by rooms: who is in any of those that [`to`](Self::to) names, or everyone if it names
@@ -39,13 +39,15 @@ pub struct RemoteSocket {
     data: Option<ByteString>,
 }
 
-/// What many have answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What many have answered. Each who was asked is in one of the lists.
+#[derive(Debug)]
 pub struct Answers<R> {
     /// Who answered what, in the order in which the answers came.
     pub answers: Vec<(SocketId, R)>,
     /// Who did not answer, and why.
     pub missing: Vec<(SocketId, Why)>,
+    /// Who answered with another type than the one asked for.
+    pub unreadable: Vec<(SocketId, json::Error)>,
 }
 
 impl Broadcast {
@@ -54,13 +56,13 @@ impl Broadcast {
     }
 
     /// Also who is in this room; with the first room, only who is in it.
-    pub fn to(mut self, room: impl Into<ByteString>) -> Self {
+    pub fn to(mut self, room: &str) -> Self {
         self.target = self.target.to(room);
         self
     }
 
     /// But for who is in this room.
-    pub fn except(mut self, room: impl Into<ByteString>) -> Self {
+    pub fn except(mut self, room: &str) -> Self {
         self.target = self.target.except(room);
         self
     }
@@ -99,27 +101,39 @@ impl Broadcast {
         Ok(self.space.emit(&self.target, &message, self.urgency))
     }
 
+    /// [`emit`](Self::emit) with arguments as a client sent them, bytes and all.
+    ///
+    /// # Errors
+    /// If the name is reserved.
+    pub fn emit_args(&self, event: &str, args: Args) -> Result<Reach, EmitError> {
+        Ok(self.space.emit(&self.target, &message_of(event, args)?, self.urgency))
+    }
+
     /// Sends an event that each of them is to acknowledge, and waits until all have, or until
     /// [`timeout`](Self::timeout). Who did not answer is named in the result.
     ///
     /// # Errors
-    /// If the event could not be sent. An answer of another type than `R` is an error, too.
+    /// If the event could not be sent.
     pub async fn emit_with_ack<R: DeserializeOwned>(
         &self,
         event: &str,
         data: &(impl Serialize + ?Sized),
     ) -> Result<Answers<R>, RequestError> {
         let message = message(event, data)?;
-        let outcome = self
+        let Outcome { answers, missing } = self
             .space
             .request(&self.target, &message, self.timeout)
             .await
             .map_err(tenfour_tokio::RequestError::TooMany)?;
-        let answers = outcome.answers.into_iter().map(|(socket, answer)| Ok((socket, read_answer(answer)?)));
-        Ok(Answers {
-            answers: answers.collect::<Result<_, _>>().map_err(RequestError::Answer)?,
-            missing: outcome.missing,
-        })
+        let mut read_answers =
+            Answers { answers: Vec::with_capacity(answers.len()), missing, unreadable: Vec::new() };
+        for (socket, answer) in answers {
+            match read_answer(answer) {
+                Ok(answer) => read_answers.answers.push((socket, answer)),
+                Err(error) => read_answers.unreadable.push((socket, error)),
+            }
+        }
+        Ok(read_answers)
     }
 
     /// The sockets themselves, with their rooms and data as of now.

@@ -110,8 +110,21 @@ impl Incoming {
     /// If it is missing, or of another type.
     pub fn argument<'de, T: Deserialize<'de>>(&'de mut self) -> Result<T, ExtractError> {
         let index = self.next;
-        self.next += 1;
+        self.next = index.saturating_add(1);
         self.args.deserialize(index).map_err(|source| ExtractError::Argument { index, source })
+    }
+
+    /// Takes all further arguments, as they came.
+    #[must_use]
+    pub fn rest(&mut self) -> Args {
+        let first = std::mem::replace(&mut self.next, usize::MAX);
+        let json = self.args.json();
+        let Some(start) =
+            self.args.iter().nth(first).map(|argument| argument.as_ptr().addr() - json.as_ptr().addr())
+        else {
+            return Args::empty();
+        };
+        Args::from_validated(json.slice_ref(&json[start..]), self.args.attachments().to_vec())
     }
 
     /// Another handler of the same event begins with the first argument again.
@@ -170,6 +183,10 @@ pub struct Event {
     /// The arguments.
     pub args: Args,
 }
+
+/// All arguments that the parameters before it have not taken, as they came: to be [relayed](Socket::emit_args) unread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest(pub Args);
 
 wrapper!(Data);
 wrapper!(Auth);
@@ -237,6 +254,12 @@ impl FromEvent for Body {
     }
 }
 
+impl FromEvent for Rest {
+    fn from_event(incoming: &mut Incoming) -> Result<Self, ExtractError> {
+        Ok(Self(incoming.rest()))
+    }
+}
+
 impl FromEvent for Args {
     fn from_event(incoming: &mut Incoming) -> Result<Self, ExtractError> {
         Ok(incoming.args.clone())
@@ -246,6 +269,13 @@ impl FromEvent for Args {
 macro_rules! argument {
     ($($type:ty),*) => {$(
         impl FromEvent for $type {
+            fn from_event(incoming: &mut Incoming) -> Result<Self, ExtractError> {
+                incoming.argument()
+            }
+        }
+
+        /// `None` for an argument that was not sent, and for `null`.
+        impl FromEvent for Option<$type> {
             fn from_event(incoming: &mut Incoming) -> Result<Self, ExtractError> {
                 incoming.argument()
             }

@@ -13,18 +13,22 @@ mod reply;
 mod server;
 mod service;
 mod socket;
+mod value;
 
 pub use broadcast::{Answers, Broadcast, RemoteSocket};
 pub use connect_error::ConnectError;
 pub use cors::Cors;
-pub use extract::{Auth, Data, Event, ExtractError, FromConnect, FromEvent, Headers, Incoming, Query, State};
+pub use extract::{
+    Auth, Data, Event, ExtractError, FromConnect, FromEvent, Headers, Incoming, Query, Rest, State,
+};
 pub use handle::{Handle, UnknownNamespace};
 pub use handler::{ConnectHandler, ConnectMiddleware, DisconnectHandler, EventMiddleware, Handler};
 pub use namespace::Namespace;
 pub use reply::{Ack, HandlerError, HandlerResult, IntoReply, NoReply};
 pub use server::{BuildError, Server, ServerBuilder};
 pub use service::{Endpoint, EndpointLayer};
-pub use socket::{EmitError, RequestError, Socket};
+pub use socket::{EmitError, RequestError, SetDataError, Socket};
+pub use value::Value;
 
 pub use tenfour_tokio::{
     Cookie, DisconnectReason, Handshake, Origins, PeerAddress, SameSite, TryEmitError,

@@ -29,7 +29,7 @@ use tenfour_tokio::{
 ///     })
 ///     .on("enter", async |socket: Socket, room: String| -> HandlerResult<bool> { Ok(socket.join(&room).await?) })
 ///     .on("say", async |socket: Socket, room: String, Data(text): Data<String>| -> HandlerResult {
-///         socket.to(&room).emit("said", &text).await?;
+///         socket.to(&room).emit("said", &text)?;
 ///         Ok(())
 ///     });
 /// # drop(rooms);

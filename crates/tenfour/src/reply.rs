@@ -54,7 +54,7 @@ impl<E: std::error::Error> From<E> for HandlerError {
     }
 }
 
-/// What a handler of an event may return: `()` (acknowledged without a value), [`Ack`], [`NoReply`], or a
+/// What a handler of an event may return: `()` (acknowledged without a value), [`Ack`], [`Args`], [`NoReply`], or a
 /// [`HandlerResult`] of any value that serde can write. A tuple is an acknowledgement with several values.
 pub trait IntoReply {
     /// The acknowledgement's values; `None` for no acknowledgement.
@@ -81,6 +81,13 @@ impl IntoReply for NoReply {
     }
 }
 
+/// The values as a client sent them.
+impl IntoReply for Args {
+    fn into_reply(self) -> Option<Body> {
+        Some(from_args(self))
+    }
+}
+
 impl<T: Serialize> IntoReply for Ack<T> {
     fn into_reply(self) -> Option<Body> {
         HandlerResult::Ok(self.0).into_reply()
@@ -95,8 +102,12 @@ impl<T: Serialize> IntoReply for HandlerResult<T> {
 }
 
 pub(crate) fn to_body<T: Serialize + ?Sized>(values: &T) -> Result<Body, json::Error> {
-    let (args, attachments) = Args::serialize(values)?.into_parts();
-    Ok(Body::Json { args, attachments })
+    Args::serialize(values).map(from_args)
+}
+
+pub(crate) fn from_args(args: Args) -> Body {
+    let (args, attachments) = args.into_parts();
+    Body::Json { args, attachments }
 }
 
 pub(crate) fn to_args(body: Body) -> Args {

@@ -2,7 +2,7 @@
 
 use crate::{
     Broadcast,
-    reply::{to_args, to_body},
+    reply::{from_args, to_args},
 };
 use bytestring::ByteString;
 use serde::{Serialize, de::DeserializeOwned};
@@ -11,7 +11,10 @@ use tenfour_tokio::{
     self as tokio_adapter, Handshake, Space, TryEmitError,
     broker::{Body, DataError, JoinError, Message, SocketId},
     node::Delivery,
-    wire::{json, socketio::EventName},
+    wire::{
+        json,
+        socketio::{Args, EventName},
+    },
 };
 use thiserror::Error;
 
@@ -121,6 +124,14 @@ impl Socket {
         Ok(self.raw.emit(&message(event, data)?).await?)
     }
 
+    /// [`emit`](Self::emit) with arguments as another client sent them, bytes and all.
+    ///
+    /// # Errors
+    /// If the socket is not connected, or the name is reserved.
+    pub async fn emit_args(&self, event: &str, args: Args) -> Result<(), EmitError> {
+        Ok(self.raw.emit(&message_of(event, args)?).await?)
+    }
+
     /// Sends an event if the client's queue has room.
     ///
     /// # Errors
@@ -209,13 +220,13 @@ impl Socket {
 
     /// Everyone else in a room.
     #[must_use]
-    pub fn to(&self, room: impl Into<ByteString>) -> Broadcast {
+    pub fn to(&self, room: &str) -> Broadcast {
         self.broadcast().to(room)
     }
 
     /// Everyone else, but those in a room.
     #[must_use]
-    pub fn except(&self, room: impl Into<ByteString>) -> Broadcast {
+    pub fn except(&self, room: &str) -> Broadcast {
         self.broadcast().except(room)
     }
 
@@ -268,10 +279,14 @@ impl From<TryEmitError> for EmitError {
 }
 
 pub(crate) fn message<T: Serialize + ?Sized>(event: &str, data: &T) -> Result<Message, EmitError> {
+    message_of(event, Args::serialize(data)?)
+}
+
+pub(crate) fn message_of(event: &str, args: Args) -> Result<Message, EmitError> {
     if EventName::is_reserved(event) {
         return Err(EmitError::Reserved(event.into()));
     }
-    Ok(Message::new(event, to_body(data)?))
+    Ok(Message::new(event, from_args(args)))
 }
 
 /// One value is read as itself, several as a tuple, none as `()`.

@@ -55,7 +55,9 @@ impl SendQueue {
                     payload.len_with_text(frame.payload_len())
                 }
             };
-            if len > max_bytes && !payload.is_empty() {
+            // Stock clients act on a close packet before they act on the messages of the same payload.
+            let alone = matches!(frame, Frame::Close(_));
+            if (len > max_bytes || alone) && !payload.is_empty() {
                 break;
             }
             match frame {

@@ -1,0 +1,74 @@
+//! A server for load generators. In `/`,
+//!
+//! - `message` is acknowledged with its arguments;
+//! - `broadcast` is emitted to all sockets, the sender among them;
+//! - `tick-start` (n, rate, all) emits `tick` with 1…n at `rate` a second, to all sockets or to this one alone.
+//!
+//! ```text
+//! cargo run --release --example bench-server -- --listen 127.0.0.1:3200
+//! ```
+
+use clap::Parser;
+use std::{error::Error, io::Write, time::Duration};
+use tenfour::{Namespace, NoReply, Server, Socket, socketio::Args};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+
+#[derive(Parser)]
+struct Options {
+    /// Where to listen; port 0 takes any free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: String,
+    /// Threads that serve; by default one for each core.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let options = Options::parse();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = options.threads {
+        runtime.worker_threads(threads);
+    }
+    runtime.enable_all().build()?.block_on(serve(&options.listen))
+}
+
+async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
+    let namespace = Namespace::new("/")
+        .on("message", async |args: Args| args)
+        .on("broadcast", async |socket: Socket, args: Args| {
+            // Whom it reaches is for the load generator to count.
+            let _ = socket.everyone().emit_args("broadcast", args);
+            NoReply
+        })
+        .on("tick-start", async |socket: Socket, count: u64, rate: f64, all: Option<bool>| {
+            tokio::spawn(tick(socket, count, rate, all.unwrap_or_default()));
+        });
+    let server = Server::builder().namespace(namespace).build()?;
+    let listener = TcpListener::bind(address).await?;
+    writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?)?;
+    axum::serve(listener, server.into_router()).await?;
+    Ok(())
+}
+
+/// Ticks that are late are made up for, so that the rate holds.
+async fn tick(socket: Socket, count: u64, rate: f64, all: bool) {
+    let period = Duration::try_from_secs_f64(1.0 / rate)
+        .unwrap_or(Duration::from_secs(1))
+        .max(Duration::from_nanos(1));
+    let mut clock = interval_at(Instant::now(), period);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    for number in 1..=count {
+        clock.tick().await;
+        let sent = if all {
+            socket.everyone().emit("tick", &number).map(drop)
+        } else {
+            socket.emit("tick", &number).await
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
