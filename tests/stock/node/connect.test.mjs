@@ -1,7 +1,7 @@
 // Connecting: identity, auth, refusal, how connections end.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { client, connect, connected, eventually, next, overEachTransport, upgraded } from "../support/client.mjs";
+import { client, collect, connect, connected, eventually, next, overEachTransport, upgraded } from "../support/client.mjs";
 import { PATIENT, useServer } from "../support/server.mjs";
 
 const server = useServer(...PATIENT);
@@ -93,6 +93,16 @@ overEachTransport((transports) => {
     assert.equal(reason, "io server disconnect");
     assert.ok(["io server disconnect", "transport close"].includes(otherReason), otherReason);
     assert.equal(socket.active, false);
+  });
+
+  test("what the server says before it closes the connection arrives", async (t) => {
+    const socket = await lab(t);
+    const words = collect(socket, "last words");
+    const lost = next(socket, "disconnect");
+    for (let i = 0; i < 10; i++) socket.emit("in", socket.id, "last words", i);
+    socket.emit("kick");
+    assert.equal((await lost)[0], "io server disconnect");
+    assert.deepEqual(words.flat(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
   test("a handler that fails answers an error, and the socket goes on", async (t) => {
