@@ -2,6 +2,8 @@
 
 extern crate std;
 
+pub(crate) mod arbitrary;
+
 use crate::{
     Frame, Input, PostContent, RequestId, Response, Transmit, WebSocketId, engineio,
     engineio::{CloseReason, Opening},
@@ -30,6 +32,11 @@ pub(crate) trait Session: Debug {
     fn poll_frame(&mut self, socket: WebSocketId) -> Option<Frame>;
     fn serves(&self, socket: WebSocketId) -> bool;
     fn is_finished(&self) -> bool;
+    fn accepts_input(&self) -> bool;
+    fn consumed(&mut self, now: Instant, cost: usize);
+    fn close(&mut self, now: Instant, reason: CloseReason);
+    fn abort(&mut self, reason: CloseReason);
+    fn cost_of(event: &Self::Event) -> usize;
     fn end_of(event: &Self::Event) -> Option<CloseReason>;
 }
 
@@ -62,6 +69,21 @@ macro_rules! session {
             fn is_finished(&self) -> bool {
                 self.is_finished()
             }
+            fn accepts_input(&self) -> bool {
+                self.accepts_input()
+            }
+            fn consumed(&mut self, now: Instant, cost: usize) {
+                self.consumed(now, cost);
+            }
+            fn close(&mut self, now: Instant, reason: CloseReason) {
+                self.close(now, reason);
+            }
+            fn abort(&mut self, reason: CloseReason) {
+                self.abort(reason);
+            }
+            fn cost_of(event: &$protocol::Event) -> usize {
+                event.cost()
+            }
             fn end_of(event: &$protocol::Event) -> Option<CloseReason> {
                 match event {
                     $protocol::Event::Closed(reason) => Some(*reason),
@@ -79,8 +101,11 @@ pub(crate) struct Driver<S: Session> {
     pub(crate) session: S,
     pub(crate) now: Instant,
     names: u32,
+    calls: usize,
     /// Every request so far, with its answer once it has one.
     answers: BTreeMap<RequestId, Option<Response>>,
+    /// Those that were answered since it was asked last.
+    answered: Vec<RequestId>,
     sockets: BTreeMap<WebSocketId, Socket>,
     events: Vec<S::Event>,
     end: Option<CloseReason>,
@@ -152,7 +177,9 @@ impl<S: Session> Driver<S> {
             session,
             now: Instant::ZERO,
             names: 1,
+            calls: 0,
             answers: BTreeMap::new(),
+            answered: Vec::new(),
             sockets: BTreeMap::new(),
             events: Vec::new(),
             end: None,
@@ -289,10 +316,25 @@ impl<S: Session> Driver<S> {
         self.answers[&request].as_ref().expect("the request is answered")
     }
 
+    /// The requests that were answered since this was asked last, with status and body.
+    pub(crate) fn answered(&mut self) -> Vec<(RequestId, u16, String)> {
+        let answered = core::mem::take(&mut self.answered).into_iter().map(|request| {
+            let (status, body) = self.answer(request);
+            (request, status, body)
+        });
+        answered.collect()
+    }
+
     /// What the client has got on a WebSocket since it was asked last, as [`show`] writes it.
     pub(crate) fn heard(&mut self, socket: WebSocketId) -> Vec<String> {
         let taken = core::mem::take(&mut self.sockets.get_mut(&socket).unwrap().taken);
         taken.iter().map(show).collect()
+    }
+
+    /// The same of every WebSocket together.
+    pub(crate) fn all_heard(&mut self) -> Vec<String> {
+        let sockets: Vec<_> = self.sockets.keys().copied().collect();
+        sockets.into_iter().flat_map(|socket| self.heard(socket)).collect()
     }
 
     /// Events since this was asked last.
@@ -320,6 +362,7 @@ impl<S: Session> Driver<S> {
             let answer = self.answers.get_mut(&request).expect("a request that the client waits for");
             assert_eq!(*answer, None, "{request:?} is answered once");
             *answer = Some(response);
+            self.answered.push(request);
         }
         for (&name, socket) in &mut self.sockets {
             let room = socket.flow == Flow::Free;
@@ -332,18 +375,27 @@ impl<S: Session> Driver<S> {
             }
         }
         self.check_rest();
-        self.check_spurious_timeout();
+        self.calls += 1;
+        // Printing sessions is slow: not every time.
+        if self.calls.is_multiple_of(4) {
+            self.check_spurious_timeout();
+        }
     }
 
     /// Whatever was to be had has been taken.
     fn check_rest(&mut self) {
+        let pending = self.answers.values().filter(|answer| answer.is_none()).count();
+        assert!(pending <= 2, "a poll and a post may wait, and nothing else");
         assert!(self.session.poll_event().is_none(), "an event, though all were taken");
         assert_eq!(self.session.poll_transmit(), None, "an answer, though all were taken");
         if self.session.is_finished() {
             assert!(self.end.is_some(), "finished without a reason");
             assert_eq!(self.session.poll_timeout(), None, "nothing is due once all is finished");
-            assert_eq!(self.answers.values().filter(|answer| answer.is_none()).count(), 0, "left waiting");
-            assert!(!self.sockets.keys().any(|&socket| self.session.serves(socket)), "a socket is left");
+            assert_eq!(pending, 0, "left waiting");
+            for &socket in self.sockets.keys() {
+                assert!(!self.session.serves(socket), "{socket:?} is left");
+                assert_eq!(self.session.poll_frame(socket), None, "{socket:?} after the end");
+            }
         }
     }
 

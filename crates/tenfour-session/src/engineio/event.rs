@@ -35,6 +35,18 @@ pub enum Event {
     Closed(CloseReason),
 }
 
+impl Event {
+    /// What the event counts against [`Config::inbound_bytes`](super::Config::inbound_bytes) from its arrival to
+    /// [`ServerSession::consumed`](super::ServerSession::consumed): that of its message.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        match self {
+            Self::Message(message) => message.cost(),
+            Self::Closed(_) => 0,
+        }
+    }
+}
+
 /// Why a session is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]

@@ -2,6 +2,8 @@
 
 mod http;
 mod socket;
+#[cfg(test)]
+mod transitions;
 
 use super::{
     CloseReason, Config, Event, Message, Refusal, TransportKind,

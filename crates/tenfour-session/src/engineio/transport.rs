@@ -1,6 +1,7 @@
 //! Where a session's packets travel, and the change from polling to WebSocket.
 
 use crate::io::{Frame, RequestId, WebSocketId};
+use alloc::boxed::Box;
 use bytes::Bytes;
 use tenfour_delivery::time::Instant;
 use tenfour_wire::{engineio::Packet, websocket};
@@ -41,12 +42,13 @@ pub(super) struct Polling {
     pub(super) get: Option<RequestId>,
     /// The POST whose body is on the way.
     pub(super) post: Option<RequestId>,
-    pub(super) probe: Option<Probe>,
+    /// Boxed, since nearly every session is without.
+    pub(super) probe: Option<Box<Probe>>,
 }
 
 impl Polling {
     pub(super) fn probe_on(&mut self, socket: WebSocketId) -> Option<&mut Probe> {
-        self.probe.as_mut().filter(|probe| probe.websocket.socket == socket)
+        self.probe.as_deref_mut().filter(|probe| probe.websocket.socket == socket)
     }
 
     pub(super) fn drop_probe_on(&mut self, socket: WebSocketId) {
@@ -108,6 +110,11 @@ impl Probe {
             (ProbeState::Answered, Ok(Packet::Upgrade)) => Probed::Upgraded,
             _ => Probed::Failed,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn state_name(&self) -> alloc::string::String {
+        alloc::format!("{:?}", self.state)
     }
 
     pub(super) fn poll_frame(&mut self) -> Option<Frame> {

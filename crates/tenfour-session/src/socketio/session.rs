@@ -1,5 +1,8 @@
 //! One Socket.IO connection on the server's side.
 
+#[cfg(test)]
+mod transitions;
+
 use super::{Config, Encoded, Encoding};
 use crate::{
     engineio::{self, CloseReason, Message, Opening, SendError, TransportKind},
@@ -234,6 +237,18 @@ impl ServerSession {
     #[must_use]
     pub fn has_capacity(&self) -> bool {
         self.engine.has_capacity()
+    }
+
+    /// As [`engineio::ServerSession::queued_bytes`].
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.engine.queued_bytes()
+    }
+
+    /// As [`engineio::ServerSession::is_open`].
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.engine.is_open()
     }
 
     /// As [`engineio::ServerSession::accepts_input`].

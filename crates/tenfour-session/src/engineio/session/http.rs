@@ -47,7 +47,7 @@ impl ServerSession {
             return;
         }
         match self.handle_payload(now, body) {
-            Ok(()) => self.respond(request, Response::new(200, "text/html", Bytes::from_static(b"ok"))),
+            Ok(()) => self.respond(request, taken()),
             Err(Malformed) => {
                 self.turn_away(Some(request), Refusal::BadRequest);
                 self.fail(now, CloseReason::ParseError, None);
@@ -100,8 +100,14 @@ impl ServerSession {
             return self.free(Some(get), NOOP);
         }
         let body = self.queue.pop_payload(self.config.limits.payload_bytes);
+        let last = matches!(self.state, State::Closing { .. }) && self.queue.is_empty();
+        // A POST that is under way is not refused: that might reach the client first, and make it drop this answer.
+        let post = polling.post.take_if(|_| last);
         self.respond(get, payload(body));
-        if matches!(self.state, State::Closing { .. }) && self.queue.is_empty() {
+        if let Some(post) = post {
+            self.respond(post, taken());
+        }
+        if last {
             self.finish(CLOSE);
         }
     }
@@ -126,6 +132,10 @@ impl ServerSession {
 
 /// A payload that is no sequence of packets.
 struct Malformed;
+
+fn taken() -> Response {
+    Response::new(200, "text/html", Bytes::from_static(b"ok"))
+}
 
 fn payload(body: Bytes) -> Response {
     Response::new(200, "text/plain; charset=UTF-8", body)

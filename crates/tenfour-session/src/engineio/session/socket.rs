@@ -8,6 +8,7 @@ use crate::{
     },
     io::WebSocketId,
 };
+use alloc::boxed::Box;
 use bytestring::ByteString;
 use tenfour_delivery::time::Instant;
 use tenfour_wire::{engineio::Packet, websocket};
@@ -20,7 +21,7 @@ impl ServerSession {
             && self.state == State::Open
             && offered
         {
-            polling.probe = Some(Probe::new(socket, now + self.config.upgrade_timeout));
+            polling.probe = Some(Box::new(Probe::new(socket, now + self.config.upgrade_timeout)));
         }
     }
 

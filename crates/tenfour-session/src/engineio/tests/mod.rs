@@ -3,6 +3,7 @@
 extern crate std;
 
 mod admission;
+mod arbitrary;
 mod close;
 mod heartbeat;
 mod polling;

@@ -52,6 +52,22 @@ fn acknowledgements_cost_nothing() {
     assert_eq!(session.events().iter().map(Event::cost).sum::<usize>(), 0);
 }
 
+/// Whoever joins and leaves all the time makes work like anybody else.
+#[test]
+fn joining_and_leaving_cost_something() {
+    let mut session = joined_with(config(|engine| engine.inbound_bytes = connect("/a").cost() + 1));
+    session.text(FIRST, "40/a,");
+    assert!(session.session.accepts_input());
+    session.text(FIRST, "41/a,");
+    assert!(!session.session.accepts_input());
+    let costs: usize = session.events().iter().map(Event::cost).sum();
+    session.call(|session, now| session.consumed(now, costs));
+    assert!(session.session.accepts_input());
+    session.call(|session, now| session.consumed(now, 0));
+    session.text(FIRST, r#"42["x"]"#);
+    assert!(session.session.accepts_input(), "what was given back is there again, to the byte");
+}
+
 #[test]
 fn what_is_ignored_costs_nothing() {
     let mut session = session();

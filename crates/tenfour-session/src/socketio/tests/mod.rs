@@ -2,6 +2,7 @@
 
 extern crate std;
 
+mod arbitrary;
 mod end;
 mod inbound;
 mod invalid;
@@ -104,3 +105,10 @@ fn assert_faulted(session: &mut Session, what: &str) {
 
 const SECOND: Duration = Duration::from_secs(1);
 const MICROSECOND: Duration = Duration::from_micros(1);
+
+/// One idle connection is little more than this: whoever makes it larger should know.
+#[test]
+fn an_idle_session_is_small() {
+    assert!(size_of::<engineio::ServerSession>() <= 240, "{}", size_of::<engineio::ServerSession>());
+    assert!(size_of::<ServerSession>() <= 392, "{}", size_of::<ServerSession>());
+}
