@@ -51,7 +51,7 @@ impl Number {
     ///
     /// Nothing overflows: 10^19 - 1 is below 2^64, and longer numbers are left to the standard library, as is all that
     /// one multiplication or division of exact values would not round correctly.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read(text: &str, start: usize) -> Result<(Self, usize), usize> {
         let bytes = text.as_bytes();
         let negative = bytes.get(start) == Some(&b'-');
@@ -147,7 +147,7 @@ pub(crate) fn encode_integer(mut number: u64, out: &mut impl Sink) {
 #[inline]
 pub(crate) fn encode_signed(number: i64, out: &mut impl Sink) {
     if number < 0 {
-        out.push_ascii(b"-");
+        out.push(b'-');
     }
     encode_integer(number.unsigned_abs(), out);
 }
@@ -157,8 +157,8 @@ pub(crate) fn encode_signed(number: i64, out: &mut impl Sink) {
 pub(crate) fn encode_float<F: zmij::Float>(number: F, out: &mut impl Sink) {
     let mut buffer = zmij::Buffer::new();
     match buffer.format(number) {
-        "NaN" | "inf" | "-inf" => out.push_ascii(b"null"),
-        digits => out.push_ascii(digits.strip_suffix(".0").unwrap_or(digits).as_bytes()),
+        "NaN" | "inf" | "-inf" => out.push_str("null"),
+        digits => out.push_str(digits.strip_suffix(".0").unwrap_or(digits)),
     }
 }
 

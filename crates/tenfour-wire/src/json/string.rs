@@ -124,17 +124,29 @@ fn unicode_char(escape: &[u8]) -> (char, usize) {
 }
 
 /// Appends `text` as a JSON string, escaping what `JSON.stringify` escapes and as it does.
+#[inline]
 pub(crate) fn encode(text: &str, out: &mut impl Sink) {
-    out.push_str("\"");
-    let mut rest = text;
-    loop {
-        let (plain, special) = rest.split_at(plain_end(rest.as_bytes(), 0));
-        out.push_str(plain);
-        let Some(&byte) = special.as_bytes().first() else { break };
-        encode_escape(byte, out);
-        rest = &special[1..];
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    let plain = plain_end(text.as_bytes(), 0);
+    if plain == text.len() {
+        out.push_str(text);
+    } else {
+        encode_special(text, plain, out);
     }
-    out.push_str("\"");
+    out.push(b'"');
+}
+
+/// Appends a string's content whose first `plain` bytes need no escape.
+#[inline(never)]
+fn encode_special(mut text: &str, mut plain: usize, out: &mut impl Sink) {
+    while let Some(&byte) = text.as_bytes().get(plain) {
+        out.push_str(&text[..plain]);
+        encode_escape(byte, out);
+        text = &text[plain + 1..];
+        plain = plain_end(text.as_bytes(), 0);
+    }
+    out.push_str(text);
 }
 
 fn encode_escape(byte: u8, out: &mut impl Sink) {

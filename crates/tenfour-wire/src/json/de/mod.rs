@@ -129,7 +129,7 @@ impl<'de> Deserializer<'de> {
     }
 
     /// The content of the string whose opening quote is at `self.at`, and whether it has escapes.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Result<(&'de str, bool), Error> {
         let start = self.at + 1;
         let (close, escaped) = string::end(self.text.as_bytes(), start)?;
@@ -398,5 +398,26 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
         visitor.visit_unit()
     }
 
-    serde::forward_to_deserialize_any! { bool unit unit_struct map struct }
+    #[inline]
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.peek() {
+            Some(b'{') if self.attachments.is_empty() => {
+                let start = self.at;
+                self.visit_object(visitor).map_err(|error| error.at(start))
+            }
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    #[inline]
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.deserialize_map(visitor)
+    }
+
+    serde::forward_to_deserialize_any! { bool unit unit_struct }
 }
