@@ -92,8 +92,8 @@ pub struct Incoming {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The client wants to join a namespace: answer with [`Connection::accept`] or [`Connection::refuse`]. Messages may
-    /// follow before the answer.
+    /// The client wants to join a namespace: answer with [`Connection::accept`] or [`Connection::refuse`], also where it
+    /// has left meanwhile. Messages may follow before the answer.
     Connect {
         /// Which namespace.
         namespace: ByteString,
@@ -228,31 +228,27 @@ impl Connection {
     /// What to tell the application. Ends with `None` until the next call of another method.
     pub fn poll_event(&mut self) -> Option<Incoming> {
         match &mut self.session {
-            Session::SocketIo(session) => {
-                let event = session.poll_event()?;
-                Some(Incoming { cost: event.cost(), event: translate(event) })
-            }
+            Session::SocketIo(session) => core::iter::from_fn(|| session.poll_event()).find_map(incoming),
             Session::EngineIo { membership: membership @ Membership::Unasked, .. } => {
                 *membership = Membership::Asked;
                 Some(Incoming { event: Event::Connect { namespace: DEFAULT_NAMESPACE, auth: None }, cost: 0 })
             }
-            Session::EngineIo { session, .. } => Some(match session.poll_event()? {
-                engineio::Event::Message(message) => {
-                    Incoming { cost: message.cost(), event: plain_message(message) }
-                }
-                engineio::Event::Closed(reason) => Incoming { event: Event::Closed(reason), cost: 0 },
-                _ => return None,
-            }),
+            Session::EngineIo { session, .. } => {
+                core::iter::from_fn(|| session.poll_event()).find_map(plain_incoming)
+            }
         }
     }
 
-    /// Lets the client into a namespace that it asked for. `false` where it doesn't wait for an answer any more.
+    /// Lets the client into a namespace that it asked for, as `socket`. `false` where it doesn't wait for an answer any
+    /// more: it left, or the connection is over.
     pub fn accept(&mut self, namespace: &str, socket: &str) -> bool {
         match &mut self.session {
             Session::SocketIo(session) => session.accept(namespace, socket),
             Session::EngineIo { session, membership } => {
-                let waits = *membership == Membership::Asked && !session.is_finished();
-                *membership = Membership::Joined;
+                let waits = *membership == Membership::Asked && is_in(session, namespace);
+                if waits {
+                    *membership = Membership::Joined;
+                }
                 waits
             }
         }
@@ -262,7 +258,11 @@ impl Connection {
     pub fn refuse(&mut self, now: Instant, namespace: &str, error: &ConnectError) {
         match &mut self.session {
             Session::SocketIo(session) => session.refuse(namespace, error),
-            Session::EngineIo { session, .. } => session.close(now, CloseReason::ServerClose),
+            Session::EngineIo { session, membership } => {
+                if *membership == Membership::Asked && is_in(session, namespace) {
+                    session.close(now, CloseReason::ServerClose);
+                }
+            }
         }
     }
 
@@ -271,8 +271,11 @@ impl Connection {
         match &mut self.session {
             Session::SocketIo(session) => session.disconnect(namespace),
             Session::EngineIo { session, membership } => {
-                session.close(now, CloseReason::ServerClose);
-                *membership == Membership::Joined
+                let joined = *membership == Membership::Joined && is_in(session, namespace);
+                if joined {
+                    session.close(now, CloseReason::ServerClose);
+                }
+                joined
             }
         }
     }
@@ -326,8 +329,15 @@ impl Connection {
     }
 }
 
-fn translate(event: socketio::Event) -> Event {
-    match event {
+/// A connection of a dialect without namespaces is, as long as it is open, in the main one or on its way there.
+fn is_in(session: &engineio::ServerSession, namespace: &str) -> bool {
+    session.is_open() && namespace == &*DEFAULT_NAMESPACE
+}
+
+/// An event that only a later version of the sessions has is none for this one.
+fn incoming(event: socketio::Event) -> Option<Incoming> {
+    let cost = event.cost();
+    let event = match event {
         socketio::Event::Connect { namespace, auth } => Event::Connect { namespace, auth },
         socketio::Event::Event { namespace, id, name, args } => Event::Message {
             namespace,
@@ -339,8 +349,19 @@ fn translate(event: socketio::Event) -> Event {
         }
         socketio::Event::Disconnect { namespace } => Event::Leave { namespace },
         socketio::Event::Closed(reason) => Event::Closed(reason),
-        _ => unreachable!("the events of this version are all translated"),
-    }
+        _ => return None,
+    };
+    Some(Incoming { event, cost })
+}
+
+fn plain_incoming(event: engineio::Event) -> Option<Incoming> {
+    let cost = event.cost();
+    let event = match event {
+        engineio::Event::Message(message) => plain_message(message),
+        engineio::Event::Closed(reason) => Event::Closed(reason),
+        _ => return None,
+    };
+    Some(Incoming { event, cost })
 }
 
 fn plain_message(message: engineio::Message) -> Event {

@@ -7,6 +7,8 @@ extern crate alloc;
 mod connection;
 mod dialect;
 mod namespace;
+#[cfg(test)]
+mod tests;
 
 pub use connection::{Config, Connection, Event, Incoming, Overflow, ReplyId};
 pub use dialect::{Dialect, render_message, render_reply};
