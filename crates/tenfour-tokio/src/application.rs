@@ -1,6 +1,6 @@
 //! What runs on a server, seen from below.
 
-use crate::Socket;
+use crate::{Socket, Space};
 use http::request::Parts;
 use std::{fmt, pin::Pin};
 use tenfour_broker::{Body, Message};
@@ -42,9 +42,9 @@ pub trait Application: Send + Sync + 'static {
     /// What is answered to a message on which [`message`](Self::message) panicked.
     fn panicked(&self) -> Body;
 
-    /// How many messages of one socket may be under way at once; 1 keeps their order.
-    fn concurrency(&self, socket: &Socket) -> usize {
-        let _ = socket;
+    /// How many messages of each socket of a namespace may be under way at once; 1 keeps their order.
+    fn concurrency(&self, namespace: &Space) -> usize {
+        let _ = namespace;
         1
     }
 }

@@ -4,6 +4,7 @@
 mod application;
 mod clock;
 mod config;
+mod drivers;
 mod handshake;
 mod http;
 mod link;

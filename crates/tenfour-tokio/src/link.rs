@@ -3,11 +3,11 @@
 use crate::{
     Handshake, Socket,
     application::DisconnectReason,
+    drivers::{Driver, Drivers},
     queue::{self, Item},
     server::Shared,
 };
 use bytestring::ByteString;
-use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::{
@@ -17,7 +17,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
-    task::{Poll, Waker, ready},
+    task::{Poll, ready},
     time::Duration,
 };
 use tenfour_broker::Body;
@@ -40,8 +40,8 @@ pub(crate) struct Link {
     /// The sockets in their namespaces, also those that are not let in yet.
     sockets: Mutex<SmallVec<[Socket; 1]>>,
     requests: Mutex<Vec<(RequestId, oneshot::Sender<Response>)>>,
-    /// The task that carries frames and answers out.
-    driver: AtomicWaker,
+    /// The tasks that carry frames and answers out.
+    drivers: Drivers,
     /// Something happened for which a sender or a reader may wait: room in the queue, room for input, the end.
     changed: Notify,
     next_request: AtomicU64,
@@ -85,7 +85,7 @@ impl Link {
             sid,
             sockets: Mutex::default(),
             requests: Mutex::default(),
-            driver: AtomicWaker::new(),
+            drivers: Drivers::default(),
             changed: Notify::new(),
             next_request: AtomicU64::new(1),
             next_socket: AtomicU32::new(1),
@@ -138,7 +138,7 @@ impl Link {
         if !open {
             self.changed.notify_waiters();
         }
-        self.dispatch(events);
+        self.dispatch(events).into_iter().for_each(queue::start);
     }
 
     /// Starts what a sender's doing has led to.
@@ -154,11 +154,12 @@ impl Link {
             connection.handle_timeout(now);
             drain(&mut connection)
         };
-        self.dispatch(events);
+        self.dispatch(events).into_iter().for_each(queue::start);
     }
 
-    /// Events of one socket go through its queue; what the server itself acts on is done at once.
-    fn dispatch(self: &Arc<Self>, events: SmallVec<[Incoming; 4]>) {
+    /// Events of one socket go through its queue; what the server itself acts on is done at once. The result are the sockets
+    /// whose queue must now be started.
+    fn dispatch(self: &Arc<Self>, events: SmallVec<[Incoming; 4]>) -> SmallVec<[Socket; 1]> {
         let mut awake: SmallVec<[Socket; 1]> = SmallVec::new();
         for Incoming { event, cost } in events {
             let socket = match event {
@@ -183,9 +184,7 @@ impl Link {
             };
             awake.extend(socket);
         }
-        for socket in awake {
-            queue::start(socket);
-        }
+        awake
     }
 
     fn connect(
@@ -230,7 +229,7 @@ impl Link {
     /// Lets a socket in: its client is told, before anything that is sent to it. `false` where it has gone.
     pub(crate) fn accept(&self, socket: &Socket) -> bool {
         let accepted = self.connection.lock().accept(socket.namespace(), socket.id().as_str());
-        self.driver.wake();
+        self.drivers.wake();
         accepted
     }
 
@@ -238,7 +237,7 @@ impl Link {
         let now = self.server.clock.now();
         self.connection.lock().refuse(now, namespace, error);
         self.leave(namespace, DisconnectReason::ServerDisconnect, 0);
-        self.driver.wake();
+        self.drivers.wake();
     }
 
     /// Takes a socket out of its namespace, from the server's side.
@@ -248,11 +247,9 @@ impl Link {
             let mut connection = self.connection.lock();
             (connection.disconnect(now, namespace), drain(&mut connection))
         };
-        if left {
-            self.leave(namespace, DisconnectReason::ServerDisconnect, 0).into_iter().for_each(queue::start);
-        }
-        self.dispatch(events);
-        self.driver.wake();
+        let left = left.then(|| self.leave(namespace, DisconnectReason::ServerDisconnect, 0)).flatten();
+        left.into_iter().chain(self.dispatch(events)).for_each(queue::start_elsewhere);
+        self.drivers.wake();
     }
 
     /// Takes every socket out of its namespace, from the server's side, and ends the connection in order.
@@ -271,8 +268,8 @@ impl Link {
             connection.close(now, reason);
             drain(&mut connection)
         };
-        self.dispatch(events);
-        self.driver.wake();
+        self.dispatch(events).into_iter().for_each(queue::start_elsewhere);
+        self.drivers.wake();
     }
 
     /// The application is done with an event.
@@ -285,7 +282,7 @@ impl Link {
             held && connection.accepts_input()
         };
         if reopened {
-            self.driver.wake();
+            self.drivers.wake();
             self.changed.notify_waiters();
         }
     }
@@ -294,14 +291,14 @@ impl Link {
     pub(crate) fn offer(self: &Arc<Self>, packet: &Encoded, urgency: Urgency) -> Delivery {
         let delivery = self.connection.lock().offer(packet, urgency);
         if delivery != Delivery::Dropped {
-            self.driver.wake();
+            self.drivers.wake();
         }
         delivery
     }
 
     pub(crate) fn try_send(&self, packet: &Encoded) -> Result<(), SendError> {
         self.connection.lock().send(packet)?;
-        self.driver.wake();
+        self.drivers.wake();
         Ok(())
     }
 
@@ -322,7 +319,7 @@ impl Link {
             let sent = send(&mut self.connection.lock());
             match sent {
                 Ok(()) => {
-                    self.driver.wake();
+                    self.drivers.wake();
                     return true;
                 }
                 Err(SendError::Full) => changed.await,
@@ -352,13 +349,8 @@ impl Link {
         }
     }
 
-    /// From now on, `waker` is told when there is something to carry out.
-    pub(crate) fn set_driver(&self, waker: &Waker) {
-        self.driver.register(waker);
-    }
-
-    pub(crate) fn wake_driver(&self) {
-        self.driver.wake();
+    pub(crate) fn drivers(&self) -> &Drivers {
+        &self.drivers
     }
 
     pub(crate) fn status(&self, socket: WebSocketId) -> Status {
@@ -417,7 +409,7 @@ impl Link {
     pub(crate) async fn drive_polling(self: &Arc<Self>) {
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         poll_fn(|cx| {
-            self.driver.register(cx.waker());
+            self.drivers.register(Driver::Polling, cx.waker());
             loop {
                 self.settle();
                 self.flush();
@@ -434,6 +426,7 @@ impl Link {
             }
         })
         .await;
+        self.drivers.forget(Driver::Polling);
     }
 
     /// Nobody waits for the answer to a request any more.
@@ -444,7 +437,7 @@ impl Link {
         drop(requests);
         self.handle([Input::RequestAborted { request }]);
         self.flush();
-        self.driver.wake();
+        self.drivers.wake();
     }
 }
 

@@ -61,8 +61,14 @@ pub(crate) fn start(socket: Socket) {
     }
 }
 
+/// [`start`] from within a handler: not here, where a handler would run within another one.
+pub(crate) fn start_elsewhere(socket: Socket) {
+    let server = socket.server().clone();
+    server.spawn(drain(socket));
+}
+
 async fn drain(socket: Socket) {
-    let mut concurrency = Concurrency::new(socket.server().application.concurrency(&socket));
+    let concurrency = socket.concurrency().clone();
     loop {
         let item = socket.queue().pop();
         let Some(item) = item else { break };
@@ -89,21 +95,22 @@ async fn drain(socket: Socket) {
     }
 }
 
-/// How many of a socket's messages are under way.
-enum Concurrency {
+/// How many of a socket's messages may be under way at once.
+#[derive(Clone)]
+pub(crate) enum Concurrency {
     InOrder,
     UpTo { permits: Arc<Semaphore>, most: u32 },
 }
 
 impl Concurrency {
-    fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         match u32::try_from(most).unwrap_or(u32::MAX) {
             0 | 1 => Self::InOrder,
             most => Self::UpTo { permits: Arc::new(Semaphore::new(most as usize)), most },
         }
     }
 
-    async fn run(&mut self, server: &Shared, handler: impl Future<Output = ()> + Send + 'static) {
+    async fn run(&self, server: &Shared, handler: impl Future<Output = ()> + Send + 'static) {
         match self {
             Self::InOrder => handler.await,
             Self::UpTo { permits, .. } => {
@@ -117,7 +124,7 @@ impl Concurrency {
     }
 
     /// Waits for what is under way.
-    async fn settle(&mut self) {
+    async fn settle(&self) {
         if let Self::UpTo { permits, most } = self {
             // Never closed, so this cannot fail.
             let _ = permits.acquire_many(*most).await;

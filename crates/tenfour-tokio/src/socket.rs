@@ -4,7 +4,7 @@ use crate::{
     Handshake, Space,
     application::DisconnectReason,
     link::Link,
-    queue::{Item, Queue},
+    queue::{Concurrency, Item, Queue},
     server::Shared,
 };
 use bytestring::ByteString;
@@ -33,6 +33,7 @@ struct Inner {
     auth: Option<ByteString>,
     state: Mutex<State>,
     queue: Mutex<Queue>,
+    concurrency: Concurrency,
 }
 
 /// Written only while the namespace is locked.
@@ -103,6 +104,7 @@ pub enum RequestError {
 
 impl Socket {
     pub(crate) fn new(link: Arc<Link>, space: Arc<Space>, auth: Option<ByteString>) -> Self {
+        let concurrency = Concurrency::new(link.server.application.concurrency(&space));
         let inner = Inner {
             id: SocketId::from_bytes(random()),
             link,
@@ -110,6 +112,7 @@ impl Socket {
             auth,
             state: Mutex::new(State::Joining { data: None }),
             queue: Mutex::default(),
+            concurrency,
         };
         Self { inner: Arc::new(inner), origin: Origin::Elsewhere }
     }
@@ -285,6 +288,10 @@ impl Socket {
 
     pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
         self.inner.queue.lock()
+    }
+
+    pub(crate) fn concurrency(&self) -> &Concurrency {
+        &self.inner.concurrency
     }
 
     /// The same socket, for a handler of its messages.

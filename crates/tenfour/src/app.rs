@@ -4,7 +4,7 @@ use crate::{HandlerError, Incoming, Socket, handler::AnyHandler, namespace::Rout
 use http::{Extensions, request::Parts};
 use std::{sync::Arc, time::Duration};
 use tenfour_tokio::{
-    self as tokio_adapter, Application, BoxFuture, DisconnectReason,
+    self as tokio_adapter, Application, BoxFuture, DisconnectReason, Space,
     broker::{Body, Message},
     session::{engineio::Refusal, socketio::ConnectError},
 };
@@ -23,7 +23,7 @@ impl App {
         self.namespaces[socket.space().rule().get()].clone()
     }
 
-    fn connecting(&self, socket: tokio_adapter::Socket, state: &Extensions) -> Incoming {
+    fn connecting(&self, socket: tokio_adapter::Socket, state: &Arc<Extensions>) -> Incoming {
         Incoming::connecting(Socket::new(socket, self.timeout), state.clone())
     }
 }
@@ -83,8 +83,8 @@ impl Application for App {
         HandlerError::new("Internal error").to_body()
     }
 
-    fn concurrency(&self, socket: &tokio_adapter::Socket) -> usize {
-        self.namespaces[socket.space().rule().get()].concurrency
+    fn concurrency(&self, namespace: &Space) -> usize {
+        self.namespaces[namespace.rule().get()].concurrency
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
     any::type_name,
     fmt,
     ops::{Deref, DerefMut},
+    sync::Arc,
 };
 use tenfour_tokio::{
     broker::{Body, Message},
@@ -68,7 +69,7 @@ pub enum ExtractError {
 #[derive(Debug)]
 pub struct Incoming {
     socket: Socket,
-    state: Extensions,
+    state: Arc<Extensions>,
     name: ByteString,
     body: Body,
     args: Args,
@@ -76,11 +77,11 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    pub(crate) fn connecting(socket: Socket, state: Extensions) -> Self {
+    pub(crate) fn connecting(socket: Socket, state: Arc<Extensions>) -> Self {
         Self { socket, state, name: ByteString::new(), body: Body::json(""), args: Args::empty(), next: 0 }
     }
 
-    pub(crate) fn event(socket: Socket, state: Extensions, message: Message) -> Self {
+    pub(crate) fn event(socket: Socket, state: Arc<Extensions>, message: Message) -> Self {
         let Message { name, body } = message;
         let name = name.unwrap_or(NAMELESS);
         Self { socket, state, name, args: to_args(body.clone()), body, next: 0 }

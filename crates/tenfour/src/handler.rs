@@ -1,10 +1,10 @@
 //! Functions that are handlers.
 
 use crate::{
-    ConnectError, HandlerError, Incoming, IntoReply, Socket,
+    ConnectError, ExtractError, HandlerError, Incoming, IntoReply, Socket,
     extract::{FromConnect, FromEvent},
 };
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 use tenfour_tokio::{BoxFuture, DisconnectReason, broker::Body};
 
 /// A handler of an event: an async function of up to eight parameters that are [`FromEvent`], which returns what is
@@ -70,91 +70,133 @@ impl<T, E: Into<HandlerError>> IntoOutcome for Result<T, E> {
     }
 }
 
-macro_rules! handlers {
-    ($($parameter:ident)*) => {
-        #[allow(non_snake_case, unused_variables, reason = "one body for every number of parameters")]
-        impl<F, Fut, $($parameter,)*> Handler<($($parameter,)*)> for F
-        where
-            F: Fn($($parameter),*) -> Fut + Send + Sync + 'static,
-            Fut: Future + Send + 'static,
-            Fut::Output: IntoReply,
-            $($parameter: FromEvent,)*
-        {
-            fn call(&self, incoming: &mut Incoming) -> BoxFuture<Option<Body>> {
-                $(let $parameter = match $parameter::from_event(incoming) {
-                    Ok(parameter) => parameter,
-                    Err(error) => return Box::pin(std::future::ready(Some(HandlerError::from(error).to_body()))),
-                };)*
-                let handler = self($($parameter),*);
-                Box::pin(async move { handler.await.into_reply() })
+impl<F, P> Handler<P> for F
+where
+    F: Function<P> + Send + Sync + 'static,
+    F::Future: Future<Output: IntoReply> + Send + 'static,
+    P: EventParameters,
+{
+    fn call(&self, incoming: &mut Incoming) -> BoxFuture<Option<Body>> {
+        match P::from_event(incoming) {
+            Ok(parameters) => {
+                let handling = self.apply(parameters);
+                Box::pin(async move { handling.await.into_reply() })
+            }
+            Err(error) => Box::pin(ready(Some(HandlerError::from(error).to_body()))),
+        }
+    }
+}
+
+impl<F, P, E> EventMiddleware<P> for F
+where
+    F: Function<P> + Send + Sync + 'static,
+    F::Future: Future<Output = Result<(), E>> + Send + 'static,
+    E: Into<HandlerError>,
+    P: EventParameters,
+{
+    fn call(&self, incoming: &mut Incoming) -> BoxFuture<Result<(), HandlerError>> {
+        match P::from_event(incoming) {
+            Ok(parameters) => {
+                let deciding = self.apply(parameters);
+                Box::pin(async move { deciding.await.map_err(Into::into) })
+            }
+            Err(error) => Box::pin(ready(Err(error.into()))),
+        }
+    }
+}
+
+impl<F, P, E> ConnectMiddleware<P> for F
+where
+    F: Function<P> + Send + Sync + 'static,
+    F::Future: Future<Output = Result<(), E>> + Send + 'static,
+    E: Into<ConnectError>,
+    P: ConnectParameters,
+{
+    fn call(&self, incoming: &Incoming) -> BoxFuture<Result<(), ConnectError>> {
+        match P::from_connect(incoming) {
+            Ok(parameters) => {
+                let deciding = self.apply(parameters);
+                Box::pin(async move { deciding.await.map_err(Into::into) })
+            }
+            Err(error) => Box::pin(ready(Err(error.into()))),
+        }
+    }
+}
+
+impl<F, P> ConnectHandler<P> for F
+where
+    F: Function<P> + Send + Sync + 'static,
+    F::Future: Future<Output: IntoOutcome> + Send + 'static,
+    P: ConnectParameters,
+{
+    fn call(&self, incoming: &Incoming) -> BoxFuture<Result<(), HandlerError>> {
+        match P::from_connect(incoming) {
+            Ok(parameters) => {
+                let handling = self.apply(parameters);
+                Box::pin(async move { handling.await.into_outcome() })
+            }
+            Err(error) => Box::pin(ready(Err(error.into()))),
+        }
+    }
+}
+
+/// An async function whose parameters are the elements of the tuple `P`.
+pub trait Function<P> {
+    #[doc(hidden)]
+    type Future;
+
+    #[doc(hidden)]
+    fn apply(&self, parameters: P) -> Self::Future;
+}
+
+/// A tuple of parameters that are there without an event.
+pub trait ConnectParameters: Sized {
+    #[doc(hidden)]
+    fn from_connect(incoming: &Incoming) -> Result<Self, ExtractError>;
+}
+
+/// A tuple of parameters of an event.
+pub trait EventParameters: Sized {
+    #[doc(hidden)]
+    fn from_event(incoming: &mut Incoming) -> Result<Self, ExtractError>;
+}
+
+macro_rules! parameters {
+    ($($type:ident $name:ident)*) => {
+        impl<$($type: FromConnect,)*> ConnectParameters for ($($type,)*) {
+            fn from_connect(_incoming: &Incoming) -> Result<Self, ExtractError> {
+                Ok(($($type::from_connect(_incoming)?,)*))
             }
         }
 
-        #[allow(non_snake_case, unused_variables, reason = "one body for every number of parameters")]
-        impl<F, Fut, E, $($parameter,)*> EventMiddleware<($($parameter,)*)> for F
-        where
-            F: Fn($($parameter),*) -> Fut + Send + Sync + 'static,
-            Fut: Future<Output = Result<(), E>> + Send + 'static,
-            E: Into<HandlerError>,
-            $($parameter: FromEvent,)*
-        {
-            fn call(&self, incoming: &mut Incoming) -> BoxFuture<Result<(), HandlerError>> {
-                $(let $parameter = match $parameter::from_event(incoming) {
-                    Ok(parameter) => parameter,
-                    Err(error) => return Box::pin(std::future::ready(Err(error.into()))),
-                };)*
-                let middleware = self($($parameter),*);
-                Box::pin(async move { middleware.await.map_err(Into::into) })
+        impl<$($type: FromEvent,)*> EventParameters for ($($type,)*) {
+            fn from_event(_incoming: &mut Incoming) -> Result<Self, ExtractError> {
+                Ok(($($type::from_event(_incoming)?,)*))
             }
         }
 
-        #[allow(non_snake_case, unused_variables, reason = "one body for every number of parameters")]
-        impl<F, Fut, E, $($parameter,)*> ConnectMiddleware<($($parameter,)*)> for F
+        impl<F, Fut, $($type,)*> Function<($($type,)*)> for F
         where
-            F: Fn($($parameter),*) -> Fut + Send + Sync + 'static,
-            Fut: Future<Output = Result<(), E>> + Send + 'static,
-            E: Into<ConnectError>,
-            $($parameter: FromConnect,)*
+            F: Fn($($type),*) -> Fut,
         {
-            fn call(&self, incoming: &Incoming) -> BoxFuture<Result<(), ConnectError>> {
-                $(let $parameter = match $parameter::from_connect(incoming) {
-                    Ok(parameter) => parameter,
-                    Err(error) => return Box::pin(std::future::ready(Err(error.into()))),
-                };)*
-                let middleware = self($($parameter),*);
-                Box::pin(async move { middleware.await.map_err(Into::into) })
-            }
-        }
+            type Future = Fut;
 
-        #[allow(non_snake_case, unused_variables, reason = "one body for every number of parameters")]
-        impl<F, Fut, $($parameter,)*> ConnectHandler<($($parameter,)*)> for F
-        where
-            F: Fn($($parameter),*) -> Fut + Send + Sync + 'static,
-            Fut: Future + Send + 'static,
-            Fut::Output: IntoOutcome,
-            $($parameter: FromConnect,)*
-        {
-            fn call(&self, incoming: &Incoming) -> BoxFuture<Result<(), HandlerError>> {
-                $(let $parameter = match $parameter::from_connect(incoming) {
-                    Ok(parameter) => parameter,
-                    Err(error) => return Box::pin(std::future::ready(Err(error.into()))),
-                };)*
-                let handler = self($($parameter),*);
-                Box::pin(async move { handler.await.into_outcome() })
+            fn apply(&self, ($($name,)*): ($($type,)*)) -> Fut {
+                self($($name),*)
             }
         }
     };
 }
 
-handlers!();
-handlers!(A);
-handlers!(A B);
-handlers!(A B C);
-handlers!(A B C D);
-handlers!(A B C D G);
-handlers!(A B C D G H);
-handlers!(A B C D G H I);
-handlers!(A B C D G H I J);
+parameters!();
+parameters!(A a);
+parameters!(A a B b);
+parameters!(A a B b C c);
+parameters!(A a B b C c D d);
+parameters!(A a B b C c D d G g);
+parameters!(A a B b C c D d G g H h);
+parameters!(A a B b C c D d G g H h I i);
+parameters!(A a B b C c D d G g H h I i J j);
 
 /// Handlers whose parameters are forgotten.
 pub(crate) type AnyHandler = Arc<dyn Fn(&mut Incoming) -> BoxFuture<Option<Body>> + Send + Sync>;

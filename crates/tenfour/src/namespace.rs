@@ -48,7 +48,7 @@ pub(crate) struct Routes {
     pub(crate) disconnect: Option<Arc<dyn DisconnectHandler>>,
     pub(crate) any: Option<AnyHandler>,
     pub(crate) events: HashMap<ByteString, AnyHandler>,
-    pub(crate) state: Extensions,
+    pub(crate) state: Arc<Extensions>,
     pub(crate) concurrency: usize,
     /// Names that were declared and may not be.
     pub(crate) rejected: Vec<ByteString>,
@@ -143,7 +143,7 @@ impl Namespace {
     /// Gives handlers a value to ask for as [`State<T>`](crate::State). There is one for each type.
     #[must_use]
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
-        self.routes.state.insert(state);
+        Arc::make_mut(&mut self.routes.state).insert(state);
         self
     }
 

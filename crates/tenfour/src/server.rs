@@ -291,8 +291,9 @@ impl ServerBuilder {
             .namespaces
             .into_iter()
             .map(|Namespace { rule, mut routes }| {
-                let own = std::mem::replace(&mut routes.state, self.state.clone());
-                routes.state.extend(own);
+                let mut state = self.state.clone();
+                state.extend(Arc::unwrap_or_clone(routes.state));
+                routes.state = Arc::new(state);
                 (rule, Arc::new(routes))
             })
             .unzip();

@@ -170,7 +170,8 @@ impl Socket {
         read_answer(answer).map_err(RequestError::Answer)
     }
 
-    /// Joins a room: `false` if it was in it before.
+    /// Joins a room: `false` if it was in it before. It is async for the day when membership outlives the connection, and
+    /// has to be committed.
     ///
     /// # Errors
     /// If it has left the namespace, the room's name is too long, or there are too many rooms.
@@ -219,25 +220,21 @@ impl Socket {
     }
 
     /// Everyone else in a room.
-    #[must_use]
     pub fn to(&self, room: &str) -> Broadcast {
         self.broadcast().to(room)
     }
 
     /// Everyone else, but those in a room.
-    #[must_use]
     pub fn except(&self, room: &str) -> Broadcast {
         self.broadcast().except(room)
     }
 
     /// Everyone else in the namespace.
-    #[must_use]
     pub fn broadcast(&self) -> Broadcast {
         self.everyone().except_socket(self.id())
     }
 
     /// Everyone in the namespace, this socket among them.
-    #[must_use]
     pub fn everyone(&self) -> Broadcast {
         Broadcast::new(self.space().clone(), self.timeout)
     }

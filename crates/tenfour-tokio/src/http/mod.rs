@@ -150,7 +150,7 @@ where
         Err(_) => return plain(StatusCode::REQUEST_TIMEOUT),
     }
     link.flush();
-    link.wake_driver();
+    link.drivers().wake();
     let response = wait(link, request, answer).await;
     drop(guard);
     response

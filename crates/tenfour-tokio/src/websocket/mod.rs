@@ -2,7 +2,10 @@
 
 mod outbox;
 
-use crate::link::{Link, Status};
+use crate::{
+    drivers::Driver,
+    link::{Link, Status},
+};
 use outbox::{End, Outbox};
 use smallvec::SmallVec;
 use std::{
@@ -212,7 +215,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for SocketTask<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let task = self.get_mut();
-        task.link.set_driver(cx.waker());
+        task.link.drivers().register(Driver::WebSocket(task.socket), cx.waker());
         for _ in 0..ROUNDS {
             match task.round(cx) {
                 Poll::Ready(Ok(_)) => {}
@@ -234,6 +237,7 @@ impl<S> Drop for SocketTask<S> {
         self.link.handle([Input::SocketClosed { socket: self.socket }]);
         self.link.flush();
         self.link.server.forget_if_finished(&self.link);
-        self.link.wake_driver();
+        self.link.drivers().forget(Driver::WebSocket(self.socket));
+        self.link.drivers().wake();
     }
 }

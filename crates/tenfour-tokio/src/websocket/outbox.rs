@@ -210,7 +210,9 @@ mod tests {
         for most in [1, 3, 1000, 100_000] {
             let mut outbox = Outbox::take();
             let mut socket = Narrow { most, taken: Vec::new(), blocked: false };
-            frames.iter().cloned().for_each(|frame| drop(outbox.push(frame)));
+            frames.iter().cloned().for_each(|frame| {
+                outbox.push(frame);
+            });
             let mut cx = Context::from_waker(Waker::noop());
             while outbox.poll_write(&mut cx, Pin::new(&mut socket)).is_pending() {}
             assert!(outbox.is_empty());
