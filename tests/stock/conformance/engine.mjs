@@ -102,9 +102,9 @@ export function closeCases(base) {
   describe("close", () => {
     test("HTTP long-polling: frees the pending poll, and the session is gone", async () => {
       const session = await Polling.open(base());
-      const [poll, push] = await Promise.all([session.poll(), session.push("1")]);
-      assert.equal(push.status, 200);
-      assert.deepEqual(statusAndBody(poll), { status: 200, body: "6" });
+      const poll = await session.pending();
+      assert.equal((await session.push("1")).status, 200);
+      assert.deepEqual(statusAndBody(await poll.answer), { status: 200, body: "6" });
       assert.equal((await session.poll()).status, 400);
     });
 

@@ -32,6 +32,15 @@ export class Polling {
     return answer(await fetch(this.#url, { signal: AbortSignal.timeout(PATIENCE), ...options }));
   }
 
+  /** A poll that has arrived, and waits; `answer` is what it gets. */
+  async pending(options) {
+    const answer = this.poll(options);
+    answer.catch(() => {});
+    // When a request that was sent after it is answered, it has arrived.
+    await this.push("3");
+    return { answer };
+  }
+
   async push(body) {
     return answer(await fetch(this.#url, { method: "POST", body }));
   }

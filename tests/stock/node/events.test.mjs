@@ -1,7 +1,7 @@
 // Events and acknowledgements, both ways, with every kind of value; timeouts, retries, volatile.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { client, collect, connect, connected, next, overEachTransport, uniqueBase } from "../support/client.mjs";
+import { client, collect, connect, connected, eventually, next, overEachTransport, uniqueBase } from "../support/client.mjs";
 import { PATIENT, useServer } from "../support/server.mjs";
 import { BINARY_VALUES, JSON_VALUES, comparable } from "./values.mjs";
 
@@ -125,9 +125,13 @@ overEachTransport((transports) => {
     test("the server's reach a healthy client, in order and once; nothing after them waits", async (t) => {
       const socket = await lab(t);
       const ticks = collect(socket, "tick");
-      assert.equal(await socket.emitWithAck("volatile", 1_000), 1_000);
+      // Between two polls there is nobody to take them: then all may be dropped.
+      await eventually("tick", async () => {
+        ticks.length = 0;
+        assert.equal(await socket.emitWithAck("volatile", 1_000), 1_000);
+        return ticks.length > 0;
+      });
       const numbers = ticks.flat();
-      assert.ok(numbers.length > 0);
       assert.deepEqual(numbers, [...new Set(numbers)].toSorted((a, b) => a - b));
     });
 

@@ -31,6 +31,7 @@ class Proxy {
   block() {
     this.#refusing = true;
     for (const link of this.#links) for (const socket of link) socket.destroy();
+    this.#links.clear();
   }
 
   /** Lets new connections pass again. */
@@ -62,8 +63,9 @@ class Proxy {
     this.#links.add(link);
     for (const [from, to] of [link, link.toReversed()]) {
       from.setNoDelay(true);
-      from.on("error", () => to.destroy());
+      from.on("error", () => {}); // "close" follows
       from.on("close", () => {
+        if (this.#stalled) return; // the other side hears of nothing
         to.destroy();
         this.#links.delete(link);
       });
