@@ -200,12 +200,7 @@ impl Connection {
     /// As [`engineio::ServerSession::is_finished`].
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        match &self.session {
-            Session::SocketIo(session) => session.is_finished(),
-            Session::EngineIo { session, membership } => {
-                session.is_finished() && *membership != Membership::Unasked
-            }
-        }
+        either!(&self.session, session => session.is_finished())
     }
 
     /// As [`engineio::ServerSession::accepts_input`].

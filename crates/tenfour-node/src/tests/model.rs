@@ -117,6 +117,7 @@ impl Client {
 struct World {
     lobby: Namespace<Link>,
     clients: Vec<Client>,
+    overflow: Overflow,
     now: Instant,
     ids: u8,
     requests: BTreeMap<u64, (BTreeSet<SocketId>, Outcome)>,
@@ -129,6 +130,7 @@ impl World {
         Self {
             lobby: Namespace::new("/".into(), Limits::default(), 0),
             clients: (0..CLIENTS).map(|_| Client::new(overflow)).collect(),
+            overflow,
             now: START,
             ids: 0,
             requests: BTreeMap::new(),
@@ -161,6 +163,9 @@ impl World {
             | Op::Clear(client) => self.apply_to(client, op),
         }
         (0..CLIENTS).for_each(|client| self.drain(client));
+        for client in &self.clients {
+            assert_eq!(client.link.0.borrow().is_finished(), client.state == State::Over);
+        }
         self.check_requests();
         let counters = self.lobby.counters();
         let reach = self.counted;
@@ -269,7 +274,12 @@ impl World {
         }
         Some(match (urgency, client.is_full(), client.state) {
             (Urgency::Volatile, true, _) | (Urgency::Volatile, _, State::Blocked) => Delivery::Dropped,
-            (Urgency::Queued, true, _) => Delivery::Refused,
+            (Urgency::Queued, true, _) => {
+                if self.overflow == Overflow::Disconnect {
+                    client.state = State::Over;
+                }
+                Delivery::Refused
+            }
             _ => {
                 client.waiting.push_back(text.into());
                 Delivery::Queued
