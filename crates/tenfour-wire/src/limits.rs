@@ -27,8 +27,8 @@ pub struct Limits {
     /// Arrays and objects inside each other, the packet's own array included. Default: 128; a value above
     /// [`json::MAX_DEPTH`](crate::json::MAX_DEPTH) counts as that.
     pub json_depth: usize,
-    /// Packets of one HTTP long-polling payload. Default: 131,072, which a full payload of the shortest
-    /// events does not reach.
+    /// Packets of one HTTP long-polling payload. Default: 131,072, which a full payload of the shortest events that have a
+    /// name, `42["a"]`, does not reach.
     pub packets_per_payload: usize,
 }
 

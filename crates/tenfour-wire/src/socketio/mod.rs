@@ -3,12 +3,14 @@
 //! A packet is one text message, `<type>[<attachments>-][<namespace>,][<id>][<payload>]`, and then as many binary messages
 //! as it says. [`Decoder`] puts them together; [`Packet::encode`], or [`encode_event`] and its like from borrowed
 //! parts, writes the text, and [`Packet::attachments`] are the binary messages. [`Args`] are an event's arguments: one
-//! slice of the frame, read into types only when asked.
+//! slice of the frame, read into types only when asked. A packet keeps the memory of its whole frame: copy what is to
+//! outlive it by long.
 //!
 //! # Where this is stricter than the JavaScript parser
 //!
 //! | input | JavaScript (socket.io-parser 4.2) | here |
 //! |---|---|---|
+//! | a space in place of the type | CONNECT | [`PacketType`](crate::DecodeErrorKind::PacketType) |
 //! | empty text | fails later | [`Empty`](crate::DecodeErrorKind::Empty) |
 //! | id `007`, or above `u64::MAX` | `7`, or rounded | [`AckId`](crate::DecodeErrorKind::AckId) |
 //! | id ` 5` | `5` | [`Payload`](crate::DecodeErrorKind::Payload) |

@@ -92,7 +92,16 @@ impl Packet {
         }
     }
 
-    /// Appends the packet's text, without the type digit of the Engine.IO message around it.
+    /// Appends the packet's text, without the type digit of the Engine.IO message around it. The
+    /// [attachments](Self::attachments) must follow, each as a binary message.
+    ///
+    /// ```
+    /// use tenfour_wire::{BytesMut, socketio::{DEFAULT_NAMESPACE, Packet}};
+    ///
+    /// let mut out = BytesMut::from("4");
+    /// Packet::Connect { namespace: DEFAULT_NAMESPACE, data: None }.encode(&mut out);
+    /// assert_eq!(out, "40");
+    /// ```
     pub fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::Connect { namespace, data } => encode::encode_connect(out, namespace, data.as_deref()),
@@ -111,6 +120,12 @@ impl Packet {
 /// Ties an acknowledgement to its event; unique per namespace and direction of one connection.
 ///
 /// Exact over the whole range of `u64`, where JavaScript's numbers round from 2^53 on.
+///
+/// ```
+/// use tenfour_wire::socketio::AckId;
+///
+/// assert_eq!(AckId::new(9_007_199_254_740_993).to_string(), "9007199254740993");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AckId(u64);
 
@@ -133,6 +148,14 @@ impl fmt::Display for AckId {
 }
 
 /// An event's name.
+///
+/// ```
+/// use tenfour_wire::socketio::EventName;
+///
+/// let name = EventName::from("message");
+/// assert_eq!(name, EventName::Text("message".into()));
+/// assert!(!EventName::is_reserved(name.as_str()) && EventName::is_reserved("disconnect"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventName {
     /// A string, without its quotes and escapes.
