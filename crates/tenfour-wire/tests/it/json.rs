@@ -300,6 +300,8 @@ fn a_deserializer_recurses_only_so_deep() {
     struct Nested(#[expect(dead_code, reason = "only read")] Vec<Nested>);
     let text = |depth| "[".repeat(depth) + &"]".repeat(depth);
     assert!(json::from_str::<Nested>(&text(json::MAX_DEPTH), &[]).is_ok());
+    assert!(json::from_str::<Value>(&text(json::MAX_DEPTH), &[]).is_ok());
+    assert!(json::from_str::<IgnoredAny>(&text(json::MAX_DEPTH), &[]).is_ok());
     for depth in [json::MAX_DEPTH + 1, 1_000_000] {
         let error = json::from_str::<Nested>(&text(depth), &[]).err().unwrap();
         assert_eq!(
