@@ -54,8 +54,11 @@ impl Server {
     fn start(command: &str) -> Result<Self> {
         let mut words = command.split_whitespace();
         let program = words.next().ok_or("the command is empty")?;
-        let mut process =
-            Command::new(program).args(words).args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn()?;
+        let mut process = Command::new(program)
+            .args(words)
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()?;
         let mut line = String::new();
         BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut line)?;
         let address = line.trim().strip_prefix("listening on http://").ok_or("it did not say its address")?;
