@@ -44,3 +44,8 @@ pub mod socketio {
     pub use tenfour_tokio::session::socketio::Encoding;
     pub use tenfour_tokio::wire::socketio::Args;
 }
+
+/// The example on the repository's first page compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

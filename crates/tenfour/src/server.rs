@@ -16,6 +16,7 @@ use tenfour_tokio::{
         engineio::{self, Transports, Upgrade},
         socketio::{self, Encoding},
     },
+    wire,
 };
 use thiserror::Error;
 
@@ -180,6 +181,27 @@ impl ServerBuilder {
         self
     }
 
+    /// How long the attachments of a packet may take: 20 s from its text.
+    #[must_use]
+    pub fn attachment_timeout(mut self, timeout: Duration) -> Self {
+        self.session.attachment_timeout = timeout;
+        self
+    }
+
+    /// How long the body of a POST may take: 30 s. Then it is answered 408, and the connection is closed.
+    #[must_use]
+    pub fn body_timeout(mut self, timeout: Duration) -> Self {
+        self.config.body_timeout = timeout;
+        self
+    }
+
+    /// How long a connection that the server closes waits for its client to take what is queued: 30 s.
+    #[must_use]
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.engine.close_timeout = timeout;
+        self
+    }
+
     /// How long an answer is awaited where a call doesn't say: 20 s.
     #[must_use]
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
@@ -191,6 +213,21 @@ impl ServerBuilder {
     #[must_use]
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.engine.limits.payload_bytes = bytes;
+        self
+    }
+
+    /// Bytes of a handshake's URL and headers, which are kept as long as the connection lives: 16 KiB.
+    #[must_use]
+    pub fn handshake_bytes(mut self, bytes: usize) -> Self {
+        self.config.handshake_bytes = bytes;
+        self
+    }
+
+    /// What else a client may send: attachments of a packet, JSON depth, packets of a polling payload. Its `payload_bytes`
+    /// are those of [`max_payload`](Self::max_payload).
+    #[must_use]
+    pub fn packet_limits(mut self, limits: wire::Limits) -> Self {
+        self.engine.limits = limits;
         self
     }
 
