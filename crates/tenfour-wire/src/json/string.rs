@@ -218,6 +218,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_unit_alone_and_every_edge_of_a_pair() {
+        let alone = |unit: u16| end(alloc::format!("\\u{unit:04x}\"").as_bytes(), 0).is_ok();
+        for unit in 0..=u16::MAX {
+            assert_eq!(alone(unit), !(0xd800..=0xdfff).contains(&unit), "{unit:x}");
+        }
+        let pair =
+            |high: u16, low: u16| end(alloc::format!("\\u{high:04x}\\u{low:04x}\"").as_bytes(), 0).is_ok();
+        for high in [0xd800, 0xd801, 0xdbff] {
+            for low in [0xdc00, 0xdc01, 0xdfff] {
+                assert!(pair(high, low));
+                assert!(!pair(low, high) && !pair(high, high) && !pair(low, low));
+            }
+            assert!(!pair(high, 0xdbff) && !pair(high, 0xe000) && !pair(high, 0x61));
+        }
+    }
+
     proptest! {
         #[test]
         fn encodes_as_serde_json_and_reads_it_back(text in any::<String>()) {
