@@ -1,6 +1,7 @@
 //! The server's pings, and the patience with which it waits for their pongs.
 
-use super::Config;
+use super::{Config, queue::FrameNumber};
+use alloc::boxed::Box;
 use core::time::Duration;
 use tenfour_delivery::time::Instant;
 
@@ -12,7 +13,33 @@ use tenfour_delivery::time::Instant;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Heartbeat {
     phase: Phase,
-    held_since: Option<Instant>,
+    /// Boxed, since it is rare.
+    hold: Option<Box<Hold>>,
+}
+
+/// The driver does not read, since the layer above is behind: a pong may lie unread, so time does not count. But the layer
+/// above may be behind because it waits for room in the send queue. A client that takes nothing of what is queued for
+/// as long as a ping and its pong may take is therefore given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Hold {
+    since: Instant,
+    look_at: Instant,
+    /// What was next to be taken at the last look.
+    front: Option<FrameNumber>,
+}
+
+impl Hold {
+    fn look(&mut self, config: &Config, now: Instant, front: Option<FrameNumber>) -> Option<Beat> {
+        if front.is_some() && front == self.front {
+            return Some(Beat::Expired);
+        }
+        *self = Self { since: self.since, ..Self::new(config, now, front) };
+        None
+    }
+
+    fn new(config: &Config, now: Instant, front: Option<FrameNumber>) -> Self {
+        Self { since: now, look_at: now + config.ping_interval + config.ping_timeout, front }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,19 +65,28 @@ pub(super) enum Beat {
 
 impl Heartbeat {
     pub(super) fn new(config: &Config, now: Instant) -> Self {
-        Self { phase: Phase::Resting { ping_at: now + config.ping_interval }, held_since: None }
+        Self { phase: Phase::Resting { ping_at: now + config.ping_interval }, hold: None }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        match (self.held_since, self.phase) {
-            (Some(_), _) => None,
+        match (&self.hold, self.phase) {
+            (Some(hold), _) => Some(hold.look_at),
             (None, Phase::Resting { ping_at: at } | Phase::Waiting { until: at, .. }) => Some(at),
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, config: &Config, now: Instant) -> Option<Beat> {
+    /// `front` is what the client takes next of what is queued for it.
+    pub(super) fn handle_timeout(
+        &mut self,
+        config: &Config,
+        now: Instant,
+        front: Option<FrameNumber>,
+    ) -> Option<Beat> {
         if !now.has_reached(self.poll_timeout()?) {
             return None;
+        }
+        if let Some(hold) = &mut self.hold {
+            return hold.look(config, now, front);
         }
         match self.phase {
             Phase::Resting { .. } => {
@@ -81,20 +117,20 @@ impl Heartbeat {
         }
     }
 
-    /// The driver has stopped reading: a pong may lie unread, so time does not count.
-    pub(super) fn hold(&mut self, now: Instant) {
-        self.held_since.get_or_insert(now);
+    /// The driver has stopped reading.
+    pub(super) fn hold(&mut self, config: &Config, now: Instant, front: Option<FrameNumber>) {
+        self.hold.get_or_insert_with(|| Box::new(Hold::new(config, now, front)));
     }
 
     /// The driver reads again. Says how long it had stopped.
     pub(super) fn release(&mut self, now: Instant) -> Option<Duration> {
-        let held = now - self.held_since.take()?;
+        let held = now - self.hold.take()?.since;
         let (Phase::Resting { ping_at: at } | Phase::Waiting { until: at, .. }) = &mut self.phase;
         *at = *at + held;
         Some(held)
     }
 
     pub(super) fn is_held(&self) -> bool {
-        self.held_since.is_some()
+        self.hold.is_some()
     }
 }

@@ -12,7 +12,12 @@ const FRAME_OVERHEAD: usize = size_of::<Frame>();
 pub(super) struct SendQueue {
     frames: VecDeque<Frame>,
     bytes: usize,
+    taken: u64,
 }
+
+/// How many frames were taken before one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FrameNumber(u64);
 
 impl SendQueue {
     pub(super) fn push(&mut self, frame: Frame) {
@@ -23,7 +28,13 @@ impl SendQueue {
     pub(super) fn pop(&mut self) -> Option<Frame> {
         let frame = self.frames.pop_front()?;
         self.bytes -= cost(&frame);
+        self.taken += 1;
         Some(frame)
+    }
+
+    /// Which frame is taken next, if there is one.
+    pub(super) fn front(&self) -> Option<FrameNumber> {
+        (!self.is_empty()).then_some(FrameNumber(self.taken))
     }
 
     /// Gives memory back that nothing needs. Called at the pace of the heartbeat, so that a busy connection keeps its

@@ -25,9 +25,9 @@ use thiserror::Error;
 /// An Engine.IO session from its handshake to its end.
 ///
 /// Drive it like this: pass what happens to [`handle_input`](Self::handle_input), and time to
-/// [`handle_timeout`](Self::handle_timeout) no later than [`poll_timeout`](Self::poll_timeout) says. After either, and
-/// after [`send`](Self::send), empty [`poll_event`](Self::poll_event) and [`poll_transmit`](Self::poll_transmit).
-/// Take a frame with [`poll_frame`](Self::poll_frame) only when its socket has room: what is not taken waits here, where
+/// [`handle_timeout`](Self::handle_timeout) no later than [`poll_timeout`](Self::poll_timeout) says. After either, after
+/// [`send`](Self::send), or after several of them, empty [`poll_event`](Self::poll_event) and
+/// [`poll_transmit`](Self::poll_transmit). Take a frame with [`poll_frame`](Self::poll_frame) only when its socket has room: what is not taken waits here, where
 /// it is counted and survives the upgrade. A socket that the session no longer [`serves`](Self::serves) is dropped.
 #[derive(Debug)]
 pub struct ServerSession {
@@ -174,7 +174,7 @@ impl ServerSession {
     }
 
     fn beat(&mut self, now: Instant) {
-        match self.heartbeat.handle_timeout(&self.config, now) {
+        match self.heartbeat.handle_timeout(&self.config, now, self.queue.front()) {
             Some(Beat::Ping) => {
                 self.queue.shrink();
                 self.events.shrink_to_fit();
@@ -291,8 +291,8 @@ impl ServerSession {
     }
 
     /// Whether the driver may read more from the client. It may not while [`Config::inbound_bytes`] of messages are with
-    /// the layer above; meanwhile the heartbeat rests, since a pong may lie unread. [`consumed`](Self::consumed) opens it
-    /// again.
+    /// the layer above; meanwhile the heartbeat rests, since a pong may lie unread, and only a client that takes nothing of
+    /// what is queued for it times out. [`consumed`](Self::consumed) opens it again.
     #[must_use]
     pub fn accepts_input(&self) -> bool {
         !self.heartbeat.is_held()
@@ -312,7 +312,7 @@ impl ServerSession {
     /// Stops or resumes reading. Says how long it had stopped, once it resumes.
     pub(crate) fn settle(&mut self, now: Instant) -> Option<Duration> {
         if self.outstanding >= self.config.inbound_bytes.max(1) {
-            self.heartbeat.hold(now);
+            self.heartbeat.hold(&self.config, now, self.queue.front());
             return None;
         }
         self.heartbeat.release(now)

@@ -186,7 +186,7 @@ fn time_rests_while_nothing_is_read() {
     session.pass(10 * SECOND);
     session.text(FIRST, "4hi");
     assert!(!session.session.accepts_input());
-    assert_eq!(session.session.poll_timeout(), None);
+    assert_eq!(session.session.poll_timeout(), at(10 + 45), "to see whether the client reads");
     session.pass(1000 * SECOND);
     assert_eq!(session.heard(FIRST), [""; 0]);
 
@@ -206,6 +206,46 @@ fn time_rests_while_nothing_is_read() {
     assert_eq!(session.end(), None);
     session.pass(MICROSECOND);
     assert_eq!(session.end(), Some(CloseReason::PingTimeout));
+}
+
+/// The layer above waits for room in the queue, and the client's further messages for the layer above: if the client takes
+/// nothing, neither side moves, and no pong is read.
+#[test]
+fn who_is_not_read_and_reads_nothing_is_given_up() {
+    let config = Config { inbound_bytes: 1, ..Config::default() };
+    let mut session = Session::websocket(config.clone());
+    session.heard(FIRST);
+    session.stall(FIRST);
+    session.text(FIRST, "4hi");
+    session.send("queued").unwrap();
+    // The first look finds something queued, the second one the same.
+    session.pass(90 * SECOND - MICROSECOND);
+    assert_eq!(session.end(), None);
+    session.pass(MICROSECOND);
+    assert_eq!(session.end(), Some(CloseReason::PingTimeout));
+
+    let mut polling = Session::polling(config);
+    polling.answered();
+    polling.post("4hi");
+    polling.send("queued").unwrap();
+    polling.pass(90 * SECOND);
+    assert_eq!(polling.end(), Some(CloseReason::PingTimeout));
+}
+
+#[test]
+fn who_is_not_read_and_reads_slowly_is_waited_for() {
+    let config = Config { inbound_bytes: 1, ..Config::default() };
+    let mut session = Session::websocket(config);
+    session.heard(FIRST);
+    session.text(FIRST, "4hi");
+    for _ in 0..100 {
+        session.stall(FIRST);
+        session.send("queued").unwrap();
+        session.pass(44 * SECOND);
+        assert_eq!(session.end(), None);
+        session.resume(FIRST);
+        assert_eq!(session.heard(FIRST), ["4queued"]);
+    }
 }
 
 #[test]
