@@ -164,18 +164,20 @@ impl Link {
         for Incoming { event, cost } in events {
             let socket = match event {
                 Event::Connect { namespace, auth } => self.connect(&namespace, auth, cost),
-                Event::Message { namespace, message, reply } => self
-                    .socket(&namespace)
-                    .and_then(|socket| socket.enqueue(Item::Message { message, reply, cost })),
+                Event::Message { namespace, message, reply } => match self.socket(&namespace) {
+                    Some(socket) => socket.enqueue(Item::Message { message, reply, cost }),
+                    None => self.pass_over(cost),
+                },
                 Event::Answer { namespace, request, answer } => {
                     if let Some(socket) = self.socket(&namespace) {
                         socket.space().lock().answer(socket.id(), request, answer);
                     }
                     None
                 }
-                Event::Leave { namespace } => {
-                    self.leave(&namespace, DisconnectReason::ClientDisconnect, cost)
-                }
+                Event::Leave { namespace } => match self.remove(|socket| *socket.namespace() == namespace) {
+                    Some(socket) => socket.depart(DisconnectReason::ClientDisconnect, cost),
+                    None => self.pass_over(cost),
+                },
                 Event::Closed(reason) => {
                     awake.extend(self.end(reason));
                     None
@@ -201,18 +203,21 @@ impl Link {
             }
             Err(error) => {
                 self.refuse(namespace, &error);
-                self.consumed(cost);
-                None
+                self.pass_over(cost)
             }
         }
     }
 
-    fn leave(&self, namespace: &str, reason: DisconnectReason, cost: usize) -> Option<Socket> {
+    /// An event that is for no socket: the client need not wait until it is let in, or told that it is not.
+    fn pass_over(&self, cost: usize) -> Option<Socket> {
+        self.consumed(cost);
+        None
+    }
+
+    fn remove(&self, is_it: impl Fn(&Socket) -> bool) -> Option<Socket> {
         let mut sockets = self.sockets.lock();
-        let place = sockets.iter().position(|socket| socket.namespace() == namespace)?;
-        let socket = sockets.swap_remove(place);
-        drop(sockets);
-        socket.depart(reason, cost)
+        let place = sockets.iter().position(is_it)?;
+        Some(sockets.swap_remove(place))
     }
 
     fn end(&self, reason: CloseReason) -> impl Iterator<Item = Socket> + use<> {
@@ -233,30 +238,40 @@ impl Link {
         accepted
     }
 
-    pub(crate) fn refuse(&self, namespace: &str, error: &ConnectError) {
+    fn refuse(&self, namespace: &str, error: &ConnectError) {
         let now = self.server.clock.now();
         self.connection.lock().refuse(now, namespace, error);
-        self.leave(namespace, DisconnectReason::ServerDisconnect, 0);
         self.drivers.wake();
     }
 
-    /// Takes a socket out of its namespace, from the server's side.
-    pub(crate) fn disconnect(self: &Arc<Self>, namespace: &str) {
+    /// Does not let a socket in. Its queue is running, since it asked for this.
+    pub(crate) fn turn_away(&self, socket: &Socket, error: &ConnectError) {
+        self.refuse(socket.namespace(), error);
+        if let Some(socket) = self.remove(|known| known == socket) {
+            socket.depart(DisconnectReason::ServerDisconnect, 0);
+        }
+    }
+
+    /// Takes a socket out of its namespace, from the server's side. One that has left is not its successor.
+    pub(crate) fn disconnect(self: &Arc<Self>, socket: &Socket) {
+        if !self.sockets.lock().contains(socket) {
+            return;
+        }
         let now = self.server.clock.now();
         let (left, events) = {
             let mut connection = self.connection.lock();
-            (connection.disconnect(now, namespace), drain(&mut connection))
+            (connection.disconnect(now, socket.namespace()), drain(&mut connection))
         };
-        let left = left.then(|| self.leave(namespace, DisconnectReason::ServerDisconnect, 0)).flatten();
+        let left = left.then(|| self.remove(|known| known == socket)).flatten();
+        let left = left.and_then(|socket| socket.depart(DisconnectReason::ServerDisconnect, 0));
         left.into_iter().chain(self.dispatch(events)).for_each(queue::start_elsewhere);
         self.drivers.wake();
     }
 
     /// Takes every socket out of its namespace, from the server's side, and ends the connection in order.
     pub(crate) fn disconnect_all(self: &Arc<Self>) {
-        let namespaces: SmallVec<[ByteString; 1]> =
-            self.sockets.lock().iter().map(|socket| socket.namespace().clone()).collect();
-        namespaces.iter().for_each(|namespace| self.disconnect(namespace));
+        let sockets = self.sockets.lock().clone();
+        sockets.iter().for_each(|socket| self.disconnect(socket));
         self.close(CloseReason::ServerClose);
     }
 
@@ -302,30 +317,48 @@ impl Link {
         Ok(())
     }
 
-    /// Queues a packet once there is room. `false` where the connection ends before.
-    pub(crate) async fn send(&self, packet: &Encoded) -> bool {
-        self.when_room(|connection| connection.send(packet)).await
+    /// Queues a packet of a socket once there is room. `false` where the socket leaves before.
+    pub(crate) async fn send(&self, from: &Socket, packet: &Encoded) -> bool {
+        self.when_room(from, |connection| connection.send(packet)).await
     }
 
-    /// Queues an answer once there is room.
-    pub(crate) async fn reply(&self, namespace: &str, to: ReplyId, body: &Body) -> bool {
-        self.when_room(|connection| connection.reply(namespace, to, body)).await
+    /// Queues a socket's answer once there is room. `false` where the socket leaves before.
+    pub(crate) async fn reply(&self, from: &Socket, to: ReplyId, body: &Body) -> bool {
+        self.when_room(from, |connection| connection.reply(from.namespace(), to, body)).await
     }
 
-    async fn when_room(&self, mut send: impl FnMut(&mut Connection) -> Result<(), SendError>) -> bool {
-        loop {
-            let mut changed = pin!(self.changed.notified());
-            changed.as_mut().enable();
-            let sent = send(&mut self.connection.lock());
-            match sent {
-                Ok(()) => {
-                    self.drivers.wake();
-                    return true;
-                }
-                Err(SendError::Full) => changed.await,
-                Err(_) => return false,
+    async fn when_room(
+        &self,
+        from: &Socket,
+        mut send: impl FnMut(&mut Connection) -> Result<(), SendError>,
+    ) -> bool {
+        let mut attempt = || {
+            if !from.is_connected() {
+                return Err(SendError::Closed);
             }
+            send(&mut self.connection.lock())?;
+            self.drivers.wake();
+            Ok(())
+        };
+        loop {
+            // There nearly always is room, and then nothing needs to be listened for.
+            let mut sent = attempt();
+            if sent == Err(SendError::Full) {
+                let mut changed = pin!(self.changed.notified());
+                changed.as_mut().enable();
+                sent = attempt();
+                if sent == Err(SendError::Full) {
+                    changed.await;
+                    continue;
+                }
+            }
+            return sent.is_ok();
         }
+    }
+
+    /// Those who wait for room on behalf of a socket see that it has left.
+    pub(crate) fn notify_departure(&self) {
+        self.changed.notify_waiters();
     }
 
     /// Waits until the session accepts input.
@@ -381,7 +414,7 @@ impl Link {
 
     /// Answers the requests that the session has answers for.
     pub(crate) fn flush(&self) {
-        let (answers, was_full, has_room) = {
+        let (answers, was_full, has_room, is_finished) = {
             let mut connection = self.connection.lock();
             let was_full = !connection.has_capacity();
             let mut answers: SmallVec<[_; 2]> = SmallVec::new();
@@ -390,10 +423,14 @@ impl Link {
                     answers.push((request, response));
                 }
             }
-            (answers, was_full, connection.has_capacity())
+            (answers, was_full, connection.has_capacity(), connection.is_finished())
         };
         if was_full && has_room {
             self.changed.notify_waiters();
+        }
+        if is_finished {
+            // The last answer was fetched by a request; who keeps the time of the connection is to let go of it.
+            self.drivers.wake();
         }
         let mut requests = self.requests.lock();
         for (request, response) in answers {

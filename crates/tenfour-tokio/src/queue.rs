@@ -87,7 +87,7 @@ async fn drain(socket: Socket) {
                 concurrency.settle().await;
                 if socket.has_joined() {
                     let application = &socket.server().application;
-                    guarded(&socket, application.disconnected(socket.clone(), reason)).await;
+                    guarded(&socket, || application.disconnected(socket.clone(), reason)).await;
                 }
                 socket.link().consumed(cost);
             }
@@ -134,34 +134,32 @@ impl Concurrency {
 
 async fn connect(socket: &Socket) {
     let application = &socket.server().application;
-    let admitted = guarded(socket, application.connect(socket.clone())).await;
+    let admitted = guarded(socket, || application.connect(socket.clone())).await;
     match admitted.unwrap_or_else(|| Err(ConnectError::new("Internal error"))) {
         Ok(()) => match socket.join_namespace() {
             Ok(true) => {
-                guarded(socket, application.connected(socket.clone())).await;
+                guarded(socket, || application.connected(socket.clone())).await;
             }
             Ok(false) => {}
-            Err(error) => socket.link().refuse(socket.namespace(), &error),
+            Err(error) => socket.link().turn_away(socket, &error),
         },
-        Err(error) => socket.link().refuse(socket.namespace(), &error),
+        Err(error) => socket.link().turn_away(socket, &error),
     }
 }
 
 async fn handle(socket: Socket, message: Message, reply: Option<ReplyId>, cost: usize) {
     let application = &socket.server().application;
-    let answer = match guarded(&socket, application.message(socket.clone().in_handler(), message)).await {
-        Some(answer) => answer,
-        None => Some(application.panicked()),
-    };
+    let answer = guarded(&socket, || application.message(socket.clone().in_handler(), message)).await;
+    let answer = answer.unwrap_or_else(|| Some(application.panicked()));
     if let (Some(to), Some(body)) = (reply, answer) {
-        socket.link().reply(socket.namespace(), to, &body).await;
+        socket.link().reply(&socket, to, &body).await;
     }
     socket.link().consumed(cost);
 }
 
-/// `None` where the application panicked.
-async fn guarded<T>(socket: &Socket, call: impl Future<Output = T>) -> Option<T> {
-    let outcome = AssertUnwindSafe(call).catch_unwind().await;
+/// `None` where the application panicked, be it before it had a future to give.
+async fn guarded<T, F: Future<Output = T>>(socket: &Socket, call: impl FnOnce() -> F) -> Option<T> {
+    let outcome = AssertUnwindSafe(async { call().await }).catch_unwind().await;
     if outcome.is_err() {
         tracing::error!(socket = %socket.id(), namespace = %socket.namespace(), "a handler panicked");
     }

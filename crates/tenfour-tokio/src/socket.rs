@@ -158,7 +158,7 @@ impl Socket {
     /// # Errors
     /// If the socket is not connected, or leaves before there is room.
     pub async fn emit(&self, message: &Message) -> Result<(), EmitError> {
-        if !self.is_connected() || !self.inner.link.send(&self.render(message)).await {
+        if !self.is_connected() || !self.inner.link.send(self, &self.render(message)).await {
             return Err(EmitError::Disconnected);
         }
         Ok(())
@@ -266,7 +266,7 @@ impl Socket {
 
     /// Takes the socket out of its namespace; its connection stays. Its client does not come back by itself.
     pub fn disconnect(&self) {
-        self.inner.link.disconnect(self.namespace());
+        self.inner.link.disconnect(self);
     }
 
     /// Closes the connection, with all sockets on it, once what is queued has been sent.
@@ -316,7 +316,11 @@ impl Socket {
         let Inner { id, link, space, state, .. } = &*self.inner;
         let mut namespace = space.lock();
         let mut state = state.lock();
-        let State::Joining { data } = &mut *state else { return Ok(false) };
+        let State::Joining { data } = &mut *state else {
+            // The session waits for this before its client may ask again.
+            link.accept(self);
+            return Ok(false);
+        };
         namespace.insert(*id, self.clone()).map_err(|_| ConnectError::new("Namespace is full"))?;
         if let Some(data) = data.take() {
             // Its length was checked when it was set.
@@ -344,6 +348,7 @@ impl Socket {
                 *state = State::Refused;
             }
         }
+        link.notify_departure();
         link.server.spaces.leave(space);
         tracing::debug!(socket = %id, namespace = %space.name(), %reason, "left");
         self.enqueue(Item::Disconnect { reason, cost })
