@@ -132,7 +132,8 @@ impl Connection {
     ///
     /// As [`request`].
     pub async fn response(&mut self, method: &str) -> Result<Response, Error> {
-        within(format_args!("the response to {method}"), self.read_response(method)).await?
+        let what = format!("the response to {method}");
+        within(what, self.read_response(method)).await?
     }
 
     async fn read_response(&mut self, method: &str) -> Result<Response, Error> {
