@@ -1,0 +1,121 @@
+//! The chat on namespace `/`: the room's decisions, told to its people.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use axum::Router;
+use serde::{Deserialize, Serialize};
+use tenfour::{
+    Auth, Broadcast, BuildError, Handle, HandlerResult, Namespace, Server, Socket, SocketId, State,
+};
+use tokio::sync::{Mutex, Notify};
+
+use crate::room::{Refusal, Room};
+
+const NAMESPACE: &str = "/";
+/// The sockets that were welcomed: nobody gets a line before their welcome.
+const WELCOMED: &str = "welcomed";
+/// However often people come, go and rename themselves, everyone is told at most this often.
+const PEOPLE_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Starts the chat: the router that serves it, and the handle that ends its connections.
+pub(crate) fn start() -> Result<(Router, Handle), BuildError> {
+    let chat = Arc::new(Chat::new());
+    let left = Arc::clone(&chat);
+    let namespace = Namespace::new(NAMESPACE)
+        .state(Arc::clone(&chat))
+        .middleware(admit)
+        .on_connect(join)
+        .on("say", say)
+        .on("rename", rename)
+        .on_disconnect(move |socket, _reason| leave(Arc::clone(&left), socket));
+    let server = Server::builder().namespace(namespace).build()?;
+    let handle = server.handle();
+    let everyone = handle.namespace(NAMESPACE).expect("declared above");
+    tokio::spawn(tell_people(chat, everyone.to(WELCOMED)));
+    Ok((server.into_router(), handle))
+}
+
+struct Chat {
+    /// Held while a decision is told, so that everyone hears of decisions in their order. Hence nothing is awaited under
+    /// it that a client can delay.
+    room: Mutex<Room<SocketId>>,
+    people_changed: Notify,
+}
+
+impl Chat {
+    fn new() -> Self {
+        Self { room: Mutex::new(Room::new(since_1970())), people_changed: Notify::new() }
+    }
+}
+
+/// What a client says of itself when it connects.
+#[derive(Deserialize)]
+struct Newcomer {
+    name: String,
+}
+
+#[derive(Serialize)]
+struct Said {
+    number: u64,
+}
+
+#[derive(Serialize)]
+struct Renamed {
+    you: String,
+}
+
+/// Refuses while the client can still be told why; who is admitted may yet find the room full in [`join`].
+async fn admit(State(chat): State<Arc<Chat>>, Auth(newcomer): Auth<Newcomer>) -> Result<(), Refusal> {
+    chat.room.lock().await.admit(&newcomer.name)
+}
+
+async fn join(
+    socket: Socket,
+    State(chat): State<Arc<Chat>>,
+    Auth(newcomer): Auth<Newcomer>,
+) -> HandlerResult {
+    let mut room = chat.room.lock().await;
+    let welcome = room.join(socket.id(), &newcomer.name, Instant::now())?;
+    chat.people_changed.notify_one();
+    socket.try_emit("welcome", &welcome)?;
+    socket.join(WELCOMED).await?;
+    Ok(())
+}
+
+async fn say(socket: Socket, State(chat): State<Arc<Chat>>, text: String) -> HandlerResult<Said> {
+    let mut room = chat.room.lock().await;
+    let line = room.say(&socket.id(), text, since_1970(), Instant::now())?;
+    socket.everyone().to(WELCOMED).emit("line", &line)?;
+    Ok(Said { number: line.number })
+}
+
+async fn rename(socket: Socket, State(chat): State<Arc<Chat>>, name: String) -> HandlerResult<Renamed> {
+    let you = chat.room.lock().await.rename(&socket.id(), &name, Instant::now())?;
+    chat.people_changed.notify_one();
+    Ok(Renamed { you })
+}
+
+async fn leave(chat: Arc<Chat>, socket: Socket) {
+    chat.room.lock().await.leave(&socket.id());
+    chat.people_changed.notify_one();
+}
+
+/// One teller for all changes: many changes at once are one message, and an older list never follows a newer one.
+async fn tell_people(chat: Arc<Chat>, welcomed: Broadcast) {
+    loop {
+        chat.people_changed.notified().await;
+        let names = chat.room.lock().await.names();
+        if let Err(error) = welcomed.emit("people", &names) {
+            tracing::error!(%error, "nobody hears who is here");
+        }
+        tokio::time::sleep(PEOPLE_INTERVAL).await;
+    }
+}
+
+fn since_1970() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}

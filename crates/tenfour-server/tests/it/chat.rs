@@ -1,0 +1,173 @@
+//! The chat's contract with clients of others' making.
+
+use serde_json::{Value, json};
+use tenfour::wire::socketio::{EventName, Packet};
+use tenfour_testkit::client::{Client, Error, Options};
+
+use crate::server::{ANY_PORT, Server};
+
+/// Somebody in the chat.
+pub(crate) struct Person {
+    pub(crate) client: Client,
+    welcome: Value,
+    requests: u64,
+}
+
+impl Person {
+    /// Joins; the first event is the welcome.
+    pub(crate) async fn enter(server: &Server, name: &str) -> Self {
+        let auth = json!({ "name": name }).to_string();
+        let mut client = connect(server, &auth).await.expect("admitted");
+        let (event, welcome) = next_event(&mut client).await;
+        assert_eq!(event, "welcome", "nothing comes before it");
+        Self { client, welcome, requests: 0 }
+    }
+
+    /// What the server answers to an event with these arguments, written as JSON without their brackets.
+    async fn ask(&mut self, event: &str, arguments: &str) -> Value {
+        self.requests += 1;
+        let args = self.client.request("/", self.requests, event, arguments).await.expect("an answer");
+        args.deserialize_all::<(Value,)>().expect("one value").0
+    }
+
+    /// The next event of this name; others are passed over.
+    async fn next(&mut self, name: &str) -> Value {
+        loop {
+            let (event, value) = next_event(&mut self.client).await;
+            if event == name {
+                return value;
+            }
+        }
+    }
+
+    /// Waits until the list of who is here is this one.
+    pub(crate) async fn sees(&mut self, people: &[&str]) {
+        while self.next("people").await != json!(people) {}
+    }
+}
+
+async fn connect(server: &Server, auth: &str) -> Result<Client, Error> {
+    let mut client = Client::open(server.address, Options::default()).await?;
+    client.connect("/", Some(auth)).await?;
+    Ok(client)
+}
+
+async fn next_event(client: &mut Client) -> (String, Value) {
+    let Packet::Event { name: EventName::Text(name), args, .. } = client.receive().await.expect("an event")
+    else {
+        panic!("no event with a name");
+    };
+    (name.to_string(), args.deserialize(0).expect("a value"))
+}
+
+#[tokio::test]
+async fn a_line_reaches_everyone_under_the_number_that_is_acknowledged() {
+    let server = Server::start(&ANY_PORT);
+    let mut ada = Person::enter(&server, "Ada").await;
+    let mut grace = Person::enter(&server, " Ada ").await;
+    let epoch = ada.welcome["epoch"].as_u64().expect("milliseconds since 1970");
+    assert_eq!(ada.welcome, json!({ "number": 0, "epoch": epoch, "you": "Ada" }));
+    assert_eq!(grace.welcome, json!({ "number": 0, "epoch": epoch, "you": "Ada 2" }));
+    assert_eq!(grace.ask("rename", r#""Grace""#).await, json!({ "you": "Grace" }));
+
+    for number in 1..=3 {
+        assert_eq!(grace.ask("say", &format!(r#""line {number}""#)).await, json!({ "number": number }));
+        for person in [&mut ada, &mut grace] {
+            let line = person.next("line").await;
+            let at = line["at"].as_u64().expect("milliseconds since 1970");
+            assert!(at >= epoch);
+            assert_eq!(
+                line,
+                json!({ "number": number, "from": "Grace", "text": format!("line {number}"), "at": at })
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn everyone_knows_who_is_here() {
+    let server = Server::start(&ANY_PORT);
+    let mut ada = Person::enter(&server, "Ada").await;
+    ada.sees(&["Ada"]).await;
+    let grace = Person::enter(&server, "Grace").await;
+    ada.sees(&["Ada", "Grace"]).await;
+    let mut mary = Person::enter(&server, "Mary").await;
+    mary.sees(&["Ada", "Grace", "Mary"]).await;
+    grace.client.close().await.expect("closed");
+    ada.sees(&["Ada", "Mary"]).await;
+    mary.ask("rename", r#""Grace""#).await;
+    ada.sees(&["Ada", "Grace"]).await;
+    mary.client.send_text("41").await.expect("left, and stays connected");
+    ada.sees(&["Ada"]).await;
+}
+
+#[tokio::test]
+async fn who_has_no_valid_name_is_refused_and_told_why() {
+    let server = Server::start(&ANY_PORT);
+    for (auth, why) in [
+        (r#"{"name":""}"#, "a name has 1 to 32 characters"),
+        (r#"{"name":"a\u0000b"}"#, "a name has 1 to 32 characters"),
+        (&json!({ "name": "é".repeat(33) }).to_string(), "a name has 1 to 32 characters"),
+        (r#"{"name":7}"#, "auth: "),
+        ("{}", "auth: "),
+    ] {
+        let Err(Error::Unexpected { got, .. }) = connect(&server, auth).await else {
+            panic!("{auth} is admitted");
+        };
+        assert!(got.contains("ConnectError") && got.contains(why), "{auth}: {got}");
+    }
+    let mut ada = Person::enter(&server, "Ada").await;
+    ada.sees(&["Ada"]).await;
+}
+
+#[tokio::test]
+async fn what_is_refused_says_why_and_takes_no_number() {
+    let server = Server::start(&ANY_PORT);
+    let mut ada = Person::enter(&server, "Ada").await;
+    let long = json!("x".repeat(2_001)).to_string();
+    for (event, arguments, why) in [
+        ("say", r#""  ""#, "1 to 2000 characters"),
+        ("say", &long, "1 to 2000 characters"),
+        ("say", "7", "argument 1"),
+        ("say", "", "argument 1"),
+        ("rename", r#""""#, "1 to 32 characters"),
+        ("rename", r#"{"name":"Ada"}"#, "argument 1"),
+        ("shout", r#""hi""#, "no handler"),
+    ] {
+        let answer = ada.ask(event, arguments).await;
+        let error = answer["error"].as_str().unwrap_or_else(|| panic!("{event}({arguments}): {answer}"));
+        assert!(error.contains(why), "{event}({arguments}): {error}");
+    }
+    assert_eq!(ada.ask("say", r#""hi""#).await, json!({ "number": 1 }));
+    assert_eq!(ada.next("line").await["text"], "hi", "nothing of it was told");
+}
+
+/// Whoever comes in while others talk hears each line behind the number of their welcome, and none before it.
+#[tokio::test]
+async fn a_newcomer_misses_no_line_behind_their_welcome() {
+    const LINES: u64 = 90;
+    let server = Server::start(&ANY_PORT);
+    let mut ada = Person::enter(&server, "Ada").await;
+    let talk = async {
+        for number in 1..=LINES {
+            assert_eq!(ada.ask("say", r#""hi""#).await, json!({ "number": number }));
+        }
+    };
+    let arrivals = async {
+        let mut newcomers = Vec::new();
+        while newcomers.len() < 30 {
+            newcomers.push(Person::enter(&server, "Newcomer").await);
+        }
+        newcomers
+    };
+    let ((), newcomers) = tokio::join!(talk, arrivals);
+    let mut heard = 0;
+    for mut newcomer in newcomers {
+        let welcomed = newcomer.welcome["number"].as_u64().expect("a number");
+        for number in welcomed + 1..=LINES {
+            assert_eq!(newcomer.next("line").await["number"], number, "welcomed at {welcomed}");
+            heard += 1;
+        }
+    }
+    assert!(heard > 0, "all came when everything had been said");
+}

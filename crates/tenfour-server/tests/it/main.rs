@@ -1,0 +1,7 @@
+//! The binary `tenfour`, as its users meet it.
+
+mod binary;
+mod chat;
+mod server;
+#[cfg(unix)]
+mod shutdown;
