@@ -126,6 +126,7 @@ fn cpu_seconds(process: u32) -> Result<f64> {
 struct Client {
     stream: TcpStream,
     decoder: Decoder,
+    buffer: Vec<u8>,
     out: BytesMut,
     sent: VecDeque<Instant>,
     next: u64,
@@ -145,7 +146,9 @@ impl Client {
             head.push(stream.read_u8().await?);
         }
         let decoder = Decoder::new(Role::Client, 1 << 20);
-        let mut client = Self { stream, decoder, out: BytesMut::new(), sent: VecDeque::new(), next: 0 };
+        let buffer = vec![0; 16 << 10];
+        let mut client =
+            Self { stream, decoder, buffer, out: BytesMut::new(), sent: VecDeque::new(), next: 0 };
         encode_masked(Opcode::Text, b"40", [1, 2, 3, 4], &mut client.out);
         client.flush().await?;
         while !client.receive().await?.iter().any(|text| text.starts_with("40")) {}
@@ -200,12 +203,11 @@ impl Client {
     }
 
     async fn receive(&mut self) -> Result<Vec<String>> {
-        let mut buffer = [0; 65536];
-        let count = self.stream.read(&mut buffer).await?;
+        let count = self.stream.read(&mut self.buffer).await?;
         if count == 0 {
             return Err("the server closed the connection".into());
         }
-        let (mut input, mut texts) = (&buffer[..count], Vec::new());
+        let (mut input, mut texts) = (&self.buffer[..count], Vec::new());
         while let Some(message) = self.decoder.decode(&mut input)? {
             match message {
                 Message::Text(text) if text == "2" => {
