@@ -67,8 +67,9 @@ fn main() -> ExitCode {
 }
 
 fn test() -> Summary {
-    let summary = Summary::default()
-        .step("cargo test", || check(cargo().args(["test", "--workspace", "--exclude", FUZZ_PACKAGE])));
+    let summary = Summary::default().step("cargo test", || {
+        check(cargo().args(["test", "--workspace", "--no-fail-fast", "--exclude", FUZZ_PACKAGE]))
+    });
     run_stock(summary, None)
 }
 
