@@ -10,7 +10,7 @@ use crate::{
     socketio,
 };
 use alloc::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     format,
     string::{String, ToString},
     sync::Arc,
@@ -102,8 +102,12 @@ pub(crate) struct Driver<S: Session> {
     pub(crate) now: Instant,
     names: u32,
     calls: usize,
+    /// How many calls are made before what they led to is carried out.
+    batch: usize,
     /// Every request so far, with its answer once it has one.
     answers: BTreeMap<RequestId, Option<Response>>,
+    /// Those whose client went away.
+    aborted: BTreeSet<RequestId>,
     /// Those that were answered since it was asked last.
     answered: Vec<RequestId>,
     sockets: BTreeMap<WebSocketId, Socket>,
@@ -178,7 +182,9 @@ impl<S: Session> Driver<S> {
             now: Instant::ZERO,
             names: 1,
             calls: 0,
+            batch: 1,
             answers: BTreeMap::new(),
+            aborted: BTreeSet::new(),
             answered: Vec::new(),
             sockets: BTreeMap::new(),
             events: Vec::new(),
@@ -200,8 +206,22 @@ impl<S: Session> Driver<S> {
     /// A call from above.
     pub(crate) fn call<R>(&mut self, call: impl FnOnce(&mut S, Instant) -> R) -> R {
         let result = call(&mut self.session, self.now);
-        self.carry_out();
+        self.calls += 1;
+        if self.is_settled() {
+            self.carry_out();
+        }
         result
+    }
+
+    /// From now on, this many calls are made at a time.
+    pub(crate) fn in_batches_of(mut self, calls: usize) -> Self {
+        self.batch = calls;
+        self
+    }
+
+    /// Whether all that was called for has been carried out.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.calls.is_multiple_of(self.batch)
     }
 
     /// A GET; its answer may take.
@@ -235,6 +255,7 @@ impl<S: Session> Driver<S> {
 
     pub(crate) fn request(&mut self) -> RequestId {
         let request = RequestId(self.name().into());
+        self.aborted.remove(&request);
         self.answers.insert(request, None);
         request
     }
@@ -242,6 +263,7 @@ impl<S: Session> Driver<S> {
     /// The client goes away from a request.
     pub(crate) fn abort(&mut self, request: RequestId) {
         self.answers.remove(&request);
+        self.aborted.insert(request);
         self.input(Input::RequestAborted { request });
     }
 
@@ -359,6 +381,10 @@ impl<S: Session> Driver<S> {
             self.events.push(event);
         }
         while let Some(Transmit::Respond { request, response }) = self.session.poll_transmit() {
+            if self.aborted.contains(&request) {
+                assert!(self.batch > 1, "an answer to an aborted request must have been on its way already");
+                continue;
+            }
             let answer = self.answers.get_mut(&request).expect("a request that the client waits for");
             assert_eq!(*answer, None, "{request:?} is answered once");
             *answer = Some(response);
@@ -375,7 +401,6 @@ impl<S: Session> Driver<S> {
             }
         }
         self.check_rest();
-        self.calls += 1;
         // Printing sessions is slow: not every time.
         if self.calls.is_multiple_of(4) {
             self.check_spurious_timeout();

@@ -96,6 +96,9 @@ impl<S: Session> Trial<S> {
             Op::Own(which, size) => own(&mut self.driver, which, size),
             op => self.driver.apply(op),
         }
+        if !self.driver.is_settled() {
+            return;
+        }
         self.held.extend(self.driver.events());
         let held: usize = self.held.iter().map(S::cost_of).sum();
         let accepts = self.driver.session.accepts_input();

@@ -27,8 +27,9 @@ use thiserror::Error;
 /// Drive it like this: pass what happens to [`handle_input`](Self::handle_input), and time to
 /// [`handle_timeout`](Self::handle_timeout) no later than [`poll_timeout`](Self::poll_timeout) says. After either, after
 /// [`send`](Self::send), or after several of them, empty [`poll_event`](Self::poll_event) and
-/// [`poll_transmit`](Self::poll_transmit). Take a frame with [`poll_frame`](Self::poll_frame) only when its socket has room: what is not taken waits here, where
-/// it is counted and survives the upgrade. A socket that the session no longer [`serves`](Self::serves) is dropped.
+/// [`poll_transmit`](Self::poll_transmit). Take a frame with [`poll_frame`](Self::poll_frame) only when its socket has
+/// room: what is not taken waits here, where it is counted and survives the upgrade. A socket that the session no longer
+/// [`serves`](Self::serves) is closed.
 #[derive(Debug)]
 pub struct ServerSession {
     config: Arc<Config>,

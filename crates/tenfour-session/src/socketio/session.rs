@@ -18,7 +18,7 @@ use tenfour_delivery::{
 };
 use tenfour_wire::{
     json,
-    socketio::{AckId, Args, Decoder, EventName, Packet, msgpack},
+    socketio::{AckId, Args, DEFAULT_NAMESPACE, Decoder, EventName, Packet, msgpack},
 };
 
 /// A Socket.IO connection: one Engine.IO session, and the namespaces that its client is in.
@@ -444,7 +444,8 @@ impl ServerSession {
                 if self.namespaces.len() >= self.config.namespaces {
                     self.namespaces.retain(|member| member.state != MemberState::Left);
                 }
-                self.namespaces.push(Member { namespace: namespace.clone(), state: MemberState::Connecting });
+                self.namespaces
+                    .push(Member { namespace: detach(&namespace), state: MemberState::Connecting });
             }
         }
         self.event(Event::Connect { namespace, auth });
@@ -459,6 +460,11 @@ impl ServerSession {
 /// What may not come here: no packet at all, a second CONNECT, a CONNECT_ERROR from a client, anything for a namespace that the
 /// client never asked for.
 struct Fault;
+
+/// A membership lasts, and must not keep the packet alive that asked for it.
+fn detach(namespace: &ByteString) -> ByteString {
+    if *namespace == DEFAULT_NAMESPACE { DEFAULT_NAMESPACE } else { ByteString::from(&**namespace) }
+}
 
 /// The JSON object of a text and, under `data`, of a JSON text.
 fn object(key: &str, text: &str, data: Option<&str>) -> ByteString {

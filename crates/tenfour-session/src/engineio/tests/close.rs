@@ -90,6 +90,20 @@ fn who_does_not_fetch_the_end_in_time_is_forgotten() {
 }
 
 #[test]
+fn the_time_to_fetch_the_end_runs_from_the_first_end() {
+    let mut session = Session::websocket(Config::default());
+    session.stall(FIRST);
+    close(&mut session);
+    session.pass(20 * SECOND);
+    session.hang_up(FIRST);
+    session.input(Input::SocketFailed { socket: FIRST, code: 1002 });
+    session.pass(10 * SECOND - MICROSECOND);
+    assert!(!session.session.is_finished());
+    session.pass(MICROSECOND);
+    assert!(session.session.is_finished());
+}
+
+#[test]
 fn the_clients_end_ends_the_wait_for_it() {
     let mut session = Session::websocket(Config::default());
     session.stall(FIRST);

@@ -155,6 +155,18 @@ fn requests_after_the_upgrade_do_not_fit() {
     assert_websocket_lives(&mut session, socket);
 }
 
+/// A driver may pass in much before it asks what it led to.
+#[test]
+fn a_poll_that_comes_together_with_the_upgrade_is_answered() {
+    let (session, socket) = probed();
+    let mut session = session.in_batches_of(2);
+    session.call(|_, _| ());
+    session.call(|_, _| ());
+    let poll = session.get();
+    session.text(socket, "5");
+    assert_eq!(session.answer(poll), answer(200, "6"));
+}
+
 /// A client finishes its requests before it upgrades; one that doesn't learns that they came to nothing.
 #[test]
 fn requests_that_are_pending_at_the_upgrade_are_answered() {

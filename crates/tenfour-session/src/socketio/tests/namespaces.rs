@@ -1,4 +1,5 @@
 use super::*;
+use tenfour_wire::websocket::Message;
 
 #[test]
 fn the_client_asks_and_is_let_in() {
@@ -233,6 +234,19 @@ fn a_client_that_provokes_refusals_and_does_not_read_is_a_slow_consumer() {
     }
     assert_eq!(session.end(), Some(CloseReason::SlowConsumer));
     assert!(session.session.is_finished());
+}
+
+/// The membership lasts; what the client said of itself when it joined need not.
+#[test]
+fn a_membership_does_not_keep_its_packet_alive() {
+    for (text, namespace) in [("40/a,", "/a"), ("40", "/")] {
+        let mut session = session();
+        let packet = bytes::Bytes::from(format!(r#"{text}{{"token":"{}"}}"#, "x".repeat(1000)));
+        let message = Message::Text(packet.clone().try_into().unwrap());
+        session.input(Input::SocketMessage { socket: FIRST, message });
+        session.admit(namespace);
+        assert!(packet.is_unique(), "{namespace}");
+    }
 }
 
 #[test]
