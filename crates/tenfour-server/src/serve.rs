@@ -38,7 +38,8 @@ pub(crate) async fn serve(address: &str) -> Result<(), ServeError> {
     let (chat, sockets) = chat::start()?;
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = axum::serve(listener, page::router().merge(chat)).with_graceful_shutdown(async {
+    let service = page::router().merge(chat).into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(async {
         let _ = stopped.await;
     });
     let mut serving = pin!(serving.into_future());
