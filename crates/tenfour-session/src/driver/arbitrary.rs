@@ -2,29 +2,28 @@
 
 use super::*;
 use crate::PostContent;
-use alloc::vec;
-use proptest::{collection::vec as list, prelude::*, sample::Index, sample::select};
+use proptest::{collection::vec, prelude::*};
 
+/// A number names one of several by its remainder.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     /// Nearly always only where none waits, as the next one.
-    Get(Index),
-    OpenPost(Index, PostContent),
+    Get(usize),
+    OpenPost(usize, PostContent),
     /// Of any request there ever was, or none.
-    Body(Index, String),
-    TooLarge(Index),
-    AbortRequest(Index),
+    Body(usize, String),
+    TooLarge(usize),
+    AbortRequest(usize),
     OpenSocket,
     /// To any socket there ever was.
-    Text(Index, String),
-    Binary(Index, Vec<u8>),
-    Ping(Index),
-    HangUp(Index),
-    Fail(Index, u16),
-    Lose(Index),
-    Stall(Index),
-    Resume(Index),
-    /// Time passes to just before, at or after the next deadline.
+    Text(usize, String),
+    Binary(usize, Vec<u8>),
+    Ping(usize),
+    HangUp(usize),
+    Fail(usize, u16),
+    Lose(usize),
+    Stall(usize),
+    Resume(usize),
     Pass(Duration),
     PassToDeadline,
     /// The application is done with its oldest event.
@@ -32,37 +31,53 @@ pub(crate) enum Op {
     Close,
     Abort,
     /// What only the protocol under test knows.
-    Own(Index, usize),
+    Own(usize, usize),
 }
 
-/// Up to `most` operations, with texts made of these.
+/// Fewer than `most` operations, with texts made of these. They are drawn as numbers, since a strategy for each kind would
+/// draw little but seeds.
 pub(crate) fn ops(texts: &'static [&'static str], most: usize) -> impl Strategy<Value = Vec<Op>> {
-    let text = || prop_oneof![60 => select(texts).prop_map(String::from), 1 => ".{0,6}"];
-    let body = list(text(), 1..5).prop_map(|packets| packets.join("\u{1e}"));
-    let content = prop_oneof![29 => Just(PostContent::Text), 1 => Just(PostContent::OctetStream)];
-    let op = prop_oneof![
-        6 => any::<Index>().prop_map(Op::Get),
-        6 => (any::<Index>(), content).prop_map(|(luck, content)| Op::OpenPost(luck, content)),
-        6 => (any::<Index>(), body).prop_map(|(request, body)| Op::Body(request, body)),
-        1 => any::<Index>().prop_map(Op::TooLarge),
-        1 => any::<Index>().prop_map(Op::AbortRequest),
-        3 => Just(Op::OpenSocket),
-        24 => (any::<Index>(), text()).prop_map(|(socket, text)| Op::Text(socket, text)),
-        3 => (any::<Index>(), list(any::<u8>(), 0..40)).prop_map(|(socket, data)| Op::Binary(socket, data)),
-        1 => any::<Index>().prop_map(Op::Ping),
-        1 => any::<Index>().prop_map(Op::HangUp),
-        1 => (any::<Index>(), 1000..1015_u16).prop_map(|(socket, code)| Op::Fail(socket, code)),
-        1 => any::<Index>().prop_map(Op::Lose),
-        2 => any::<Index>().prop_map(Op::Stall),
-        2 => any::<Index>().prop_map(Op::Resume),
-        2 => (0..20_000_u64).prop_map(|millis| Op::Pass(Duration::from_millis(millis))),
-        2 => Just(Op::PassToDeadline),
-        12 => Just(Op::Consume),
-        1 => Just(Op::Close),
-        1 => Just(Op::Abort),
-        20 => (any::<Index>(), 0..400_usize).prop_map(|(which, size)| Op::Own(which, size)),
-    ];
-    list(op, 0..most)
+    let numbers = (0..100_u32, any::<u32>(), any::<u32>());
+    vec(numbers, 0..most).prop_map(move |ops| {
+        ops.into_iter().map(|(kind, place, value)| op(texts, kind, place as usize, value as usize)).collect()
+    })
+}
+
+fn op(texts: &[&str], kind: u32, place: usize, value: usize) -> Op {
+    match kind {
+        0..6 => Op::Get(place),
+        6..12 if value.is_multiple_of(30) => Op::OpenPost(place, PostContent::OctetStream),
+        6..12 => Op::OpenPost(place, PostContent::Text),
+        12..20 => {
+            let packets = (0..1 + value % 4).map(|number| text(texts, value >> (2 + 7 * number)));
+            Op::Body(place, packets.collect::<Vec<_>>().join("\u{1e}"))
+        }
+        20 => Op::TooLarge(place),
+        21 => Op::AbortRequest(place),
+        22..26 => Op::OpenSocket,
+        26..50 => Op::Text(place, text(texts, value)),
+        50..53 => Op::Binary(place, [7].repeat(value % 40)),
+        53 => Op::Ping(place),
+        54 => Op::HangUp(place),
+        55 => Op::Fail(place, 1000 + value as u16 % 15),
+        56 => Op::Lose(place),
+        57..59 => Op::Stall(place),
+        59..61 => Op::Resume(place),
+        61..63 => Op::Pass(Duration::from_millis(value as u64 % 20_000)),
+        63..65 => Op::PassToDeadline,
+        65..78 => Op::Consume,
+        78 => Op::Close,
+        79 => Op::Abort,
+        _ => Op::Own(place, value % 400),
+    }
+}
+
+/// One of the texts, and sometimes anything.
+fn text(texts: &[&str], value: usize) -> String {
+    match value % 61 {
+        0 => (0..value / 61 % 6).filter_map(|place| char::from_u32((value >> place) as u32)).collect(),
+        _ => texts[value % texts.len()].into(),
+    }
 }
 
 /// A session under arbitrary operations, with the application's side of the account.
@@ -79,16 +94,16 @@ impl<S: Session> Trial<S> {
         Self { driver, inbound_bytes, held: Vec::new(), get: None, post: None }
     }
 
-    pub(crate) fn apply(&mut self, op: Op, own: impl FnOnce(&mut Driver<S>, Index, usize)) {
+    pub(crate) fn apply(&mut self, op: Op, own: impl FnOnce(&mut Driver<S>, usize, usize)) {
         match op {
             Op::Consume if !self.held.is_empty() => {
                 let cost = S::cost_of(&self.held.remove(0));
                 self.driver.call(|session, now| session.consumed(now, cost));
             }
-            Op::Get(luck) if !self.waits(self.get) || luck.index(20) == 0 => {
+            Op::Get(luck) if !self.waits(self.get) || luck.is_multiple_of(20) => {
                 self.get = Some(self.driver.get());
             }
-            Op::OpenPost(luck, content) if !self.waits(self.post) || luck.index(20) == 0 => {
+            Op::OpenPost(luck, content) if !self.waits(self.post) || luck.is_multiple_of(20) => {
                 let request = self.driver.request();
                 self.driver.input(Input::PostOpened { request, content });
                 self.post = Some(request);
@@ -155,7 +170,7 @@ impl<S: Session> Driver<S> {
         }
         // The last one is the likeliest to be served.
         let names: Vec<_> = self.sockets.keys().rev().copied().collect();
-        let socket = names[place.index(names.len() * 3).saturating_sub(names.len() * 2)];
+        let socket = names[(place % (names.len() * 3)).saturating_sub(names.len() * 2)];
         match op {
             Op::Text(_, text) => self.text(socket, &text),
             Op::Binary(_, data) => self.binary(socket, &data),
@@ -169,10 +184,10 @@ impl<S: Session> Driver<S> {
     }
 
     /// The one that waits, where there is one and luck will have it; else any, or one that never was.
-    fn any_request(&self, place: Index) -> RequestId {
+    fn any_request(&self, place: usize) -> RequestId {
         let pending = self.answers.iter().filter(|(_, answer)| answer.is_none()).map(|(name, _)| *name);
         let mut names: Vec<_> = pending.cycle().take(12).collect();
         names.extend((0..=self.names).map(|name| RequestId(name.into())).rev().take(4));
-        names[place.index(names.len())]
+        names[place % names.len()]
     }
 }

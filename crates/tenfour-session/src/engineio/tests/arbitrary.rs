@@ -6,7 +6,7 @@ const TEXTS: [&str; 16] =
     ["4m", "4", "2", "2probe", "2probe", "3", "3probe", "5", "5", "6", "1", "0{}", "bAQID", "b!", "", "x"];
 
 const QUEUE: usize = 300;
-const INBOUND: usize = 400;
+const INBOUND: usize = 150;
 
 fn config() -> Config {
     let mut config = Config { send_queue_bytes: QUEUE, inbound_bytes: INBOUND, ..Config::default() };
@@ -35,6 +35,8 @@ fn run(session: Session, ops: Vec<Op>) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
     #[test]
     fn anything_may_happen_to_a_session_that_polls(ops in ops(&TEXTS, 120)) {
         run(Session::polling(config()), ops);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::driver::arbitrary::{Op, Trial, ops};
-use proptest::{prelude::*, sample::Index};
+use proptest::prelude::*;
 
 /// Those at which a session ends are few.
 const TEXTS: [&str; 40] = [
@@ -47,7 +47,7 @@ const TEXTS: [&str; 40] = [
 ];
 
 const QUEUE: usize = 300;
-const INBOUND: usize = 1000;
+const INBOUND: usize = 300;
 const NAMESPACES: [&str; 4] = ["/", "/a", "/b", "/nowhere"];
 
 fn config() -> Config {
@@ -59,9 +59,9 @@ fn config() -> Config {
 }
 
 /// What the application does: answers, takes out, sends.
-fn act(session: &mut Session, which: Index, size: usize) {
+fn act(session: &mut Session, which: usize, size: usize) {
     let namespace = NAMESPACES[size % NAMESPACES.len()];
-    match which.index(8) {
+    match which % 8 {
         0..=2 => _ = session.call(|session, _| session.accept(namespace, "id")),
         3 => session.call(|session, _| session.refuse(namespace, &ConnectError::invalid_namespace())),
         4 => _ = session.call(|session, _| session.disconnect(namespace)),
@@ -85,6 +85,8 @@ fn run(session: Session, ops: Vec<Op>) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
     #[test]
     fn anything_may_happen_to_a_connection_that_polls(ops in ops(&TEXTS, 120)) {
         run(Session::socketio_polling(config()), ops);

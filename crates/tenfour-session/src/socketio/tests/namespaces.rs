@@ -198,7 +198,7 @@ fn a_client_is_in_so_many_namespaces_and_no_more() {
     session.admit("/c");
 }
 
-/// Those that it was taken out of are remembered for its late packets, as many as it might be in.
+/// Those that it was taken out of are remembered for its late packets, and no more of them than it might be in.
 #[test]
 fn namespaces_left_do_not_pile_up() {
     let mut session = session_with(Config { namespaces: 2, ..Config::default() });
@@ -210,6 +210,9 @@ fn namespaces_left_do_not_pile_up() {
     }
     assert_eq!(session.end(), None);
     assert_eq!(session.events(), []);
+    session.heard(FIRST);
+    session.text(FIRST, r#"42/0,["very late"]"#);
+    assert_faulted(&mut session, "a namespace that is forgotten");
 }
 
 /// Every refusal of too many namespaces is a packet to the client, which does not read.
