@@ -32,6 +32,16 @@ pub enum Dialect {
 
 /// Writes a message for a dialect; with `request`, one that asks for an answer. A dialect without answers sends the
 /// message alone, and the request runs into its deadline.
+///
+/// ```
+/// use tenfour_node::{Dialect, broker::{Body, Message}, render_message, session::{Frame, socketio::Encoding}};
+///
+/// let message = Message::new("chat", Body::json(r#"{"text":"hello"}"#));
+/// let packet = render_message(Dialect::SocketIo(Encoding::Json), "/lobby", &message, None);
+/// assert_eq!(packet.frames(), [Frame::Text(r#"42/lobby,["chat",{"text":"hello"}]"#.into())]);
+/// let packet = render_message(Dialect::EngineIo, "/", &message, None);
+/// assert_eq!(packet.frames(), [Frame::Text(r#"4["chat",{"text":"hello"}]"#.into())]);
+/// ```
 #[must_use]
 pub fn render_message(
     dialect: Dialect,

@@ -77,10 +77,29 @@ pub enum Admission<'a> {
     Session(&'a str),
 }
 
-/// Decides on a request. `transport_of` tells how the session of an id travels now, `None` for an unknown one.
+/// Decides on a request, in the order in which stock servers do: the transport, the session, the method, the version.
+/// `transport_of` tells how the session of an id travels now, `None` for an unknown one.
 ///
 /// # Errors
 /// The reason to refuse; [`Refusal::response`] is what the client is told.
+///
+/// ```
+/// use tenfour_session::engineio::{
+///     Admission, Config, Intent, Method, Query, Refusal, Request, TransportKind, admit,
+/// };
+///
+/// let ask = |query| {
+///     let request = Request { method: Method::Get, intent: Intent::Exchange, query: Query::parse(query) };
+///     admit(&Config::default(), &request, |sid| (sid == "known").then_some(TransportKind::Polling))
+/// };
+/// assert_eq!(ask("EIO=4&transport=polling"), Ok(Admission::Open(TransportKind::Polling)));
+/// assert_eq!(ask("EIO=4&transport=polling&sid=known"), Ok(Admission::Session("known")));
+/// assert_eq!(ask("EIO=4&transport=polling&sid=gone"), Err(Refusal::UnknownSession));
+/// assert_eq!(
+///     Refusal::UnknownSession.response(Intent::Exchange).body,
+///     r#"{"code":1,"message":"Session ID unknown"}"#
+/// );
+/// ```
 pub fn admit<'a>(
     config: &Config,
     request: &Request<'a>,

@@ -2,6 +2,14 @@ use core::time::Duration;
 use tenfour_wire::Limits;
 
 /// How an Engine.IO server behaves. The defaults are those that stock clients know, and finite.
+///
+/// ```
+/// use core::time::Duration;
+///
+/// let mut config = tenfour_session::engineio::Config::default();
+/// config.ping_interval = Duration::from_secs(10);
+/// config.limits.payload_bytes = 64 * 1024;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {

@@ -30,6 +30,33 @@ use thiserror::Error;
 /// [`poll_transmit`](Self::poll_transmit). Take a frame with [`poll_frame`](Self::poll_frame) only when its socket has
 /// room: what is not taken waits here, where it is counted and survives the upgrade. A socket that the session no longer
 /// [`serves`](Self::serves) is closed.
+///
+/// ```
+/// use tenfour_delivery::{id::Id, time::Instant};
+/// use tenfour_session::{Input, PostContent, RequestId, Transmit};
+/// use tenfour_session::engineio::{Event, Message, Opening, ServerSession};
+///
+/// let now = Instant::ZERO;
+/// let opening = Opening::Polling(RequestId(0));
+/// let mut session = ServerSession::new(Default::default(), Id::from_random([7; 15]), opening, now);
+/// let Some(Transmit::Respond { response, .. }) = session.poll_transmit() else { panic!() };
+/// assert!(response.body.starts_with(b"0{"));
+///
+/// // The client posts a message, which is echoed to its next poll.
+/// let request = RequestId(1);
+/// session.handle_input(now, Input::PostOpened { request, content: PostContent::Text });
+/// session.handle_input(now, Input::PostBody { request, body: "4hello".into() });
+/// let Some(Event::Message(message)) = session.poll_event() else { panic!() };
+/// session.consumed(now, message.cost());
+/// session.send(message)?;
+/// session.handle_input(now, Input::Poll { request: RequestId(2) });
+/// let mut bodies = Vec::new();
+/// while let Some(Transmit::Respond { response, .. }) = session.poll_transmit() {
+///     bodies.push(response.body);
+/// }
+/// assert_eq!(bodies, ["ok", "4hello"]);
+/// # Ok::<(), tenfour_session::engineio::SendError>(())
+/// ```
 #[derive(Debug)]
 pub struct ServerSession {
     config: Arc<Config>,
