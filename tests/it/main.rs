@@ -1,7 +1,9 @@
 //! Tests that cross crates. One binary: linking is what makes suites slow.
 
 mod architecture;
+mod flow;
 mod hostile;
+mod http;
 mod no_std;
 mod server;
 mod workspace;

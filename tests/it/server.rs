@@ -3,7 +3,7 @@
 use std::{fmt::Display, net::SocketAddr, time::Duration};
 
 use axum::Router;
-use tenfour::{Handle, HandlerResult, Namespace, Server, ServerBuilder, Socket, socketio::Args};
+use tenfour::{Broadcast, Handle, HandlerResult, Namespace, Server, ServerBuilder, Socket, socketio::Args};
 use tenfour_testkit::{
     TIMEOUT,
     client::{Client, Options},
@@ -117,4 +117,25 @@ pub(crate) async fn until(what: impl Display, mut is_so: impl FnMut() -> bool) {
         }
     })
     .await;
+}
+
+/// Sends to the only client, which does not read, until its queue is full and remains so, since the kernel takes no more
+/// either. Answers how many events were queued.
+pub(crate) async fn fill(everyone: &Broadcast) -> usize {
+    assert_eq!(everyone.fetch_sockets().len(), 1);
+    let text = "x".repeat(64 << 10);
+    let (mut queued, mut refusals) = (0, 0);
+    while refusals < 20 {
+        let reach = everyone.emit("fill", &text).unwrap();
+        queued += reach.queued;
+        assert!(queued < 1024, "a queue without end");
+        match reach.queued {
+            0 => {
+                refusals += 1;
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            _ => refusals = 0,
+        }
+    }
+    queued
 }

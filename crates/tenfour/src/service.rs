@@ -3,6 +3,7 @@
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use std::{
     convert::Infallible,
     error::Error,
@@ -51,7 +52,8 @@ where
     }
 }
 
-/// A layer that answers requests below the server's path, and passes on all others.
+/// A layer that answers requests below the server's path, and passes on all others. What it stands before must have a response
+/// body that can be made of bytes, as axum's can.
 #[derive(Clone, Debug)]
 pub struct EndpointLayer {
     pub(crate) endpoint: Endpoint,
@@ -76,7 +78,7 @@ impl<S, B, R> Service<Request<B>> for Below<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
     S::Future: Send + 'static,
-    R: From<ResponseBody>,
+    R: From<Bytes>,
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
@@ -95,7 +97,9 @@ where
         let answer = self.endpoint.call(request);
         Box::pin(async move {
             let Ok(response) = answer.await;
-            Ok(response.map(R::from))
+            let (parts, body) = response.into_parts();
+            let Ok(body) = body.collect().await;
+            Ok(Response::from_parts(parts, R::from(body.to_bytes())))
         })
     }
 }

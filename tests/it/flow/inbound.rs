@@ -1,0 +1,186 @@
+//! What clients send arrives: all of it, once, in order.
+
+use crate::server::{TestServer, echo, quiet, soon, told};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tenfour::{Namespace, Server, Socket, wire::websocket::Message};
+use tenfour_testkit::client::{Client, Options, Polling};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_clients_need_not_wait_for_the_answer_to_their_connect() {
+    const CLIENTS: u64 = 1000;
+    let (tell, mut told) = told();
+    let namespace = Namespace::new("/")
+        .middleware(async || {
+            tokio::task::yield_now().await;
+            Ok::<_, tenfour::ConnectError>(())
+        })
+        .on_connect(async |socket: Socket| socket.join("all").await.map(drop))
+        .on("hello", move |socket: Socket, number: u64| {
+            let _ = tell.send((number, socket.rooms().contains(&"all".to_owned())));
+            async {}
+        });
+    let server = TestServer::start(quiet().namespace(namespace)).await;
+    let mut clients = JoinSet::new();
+    for number in 0..CLIENTS {
+        let addr = server.addr;
+        clients.spawn(async move {
+            let mut client = Client::open(addr, Options::default()).await.unwrap();
+            client.send_texts(["40", &format!("42[\"hello\",{number}]")]).await.unwrap();
+            client
+        });
+    }
+    let mut heard = BTreeSet::new();
+    for _ in 0..CLIENTS {
+        let (number, joined) = told.next().await;
+        assert!(joined, "its connect handler came first");
+        assert!(heard.insert(number), "{number} came twice");
+    }
+    assert_eq!(heard.len() as u64, CLIENTS);
+    clients.join_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_thousand_events_keep_their_order() {
+    const EVENTS: u64 = 50_000;
+    let (tell, mut told) = told();
+    let namespace = Namespace::new("/").on("n", move |number: u64| {
+        let tell = tell.clone();
+        async move {
+            // Some of them wait, so that the queue is drained by a task of its own, and by the reader again.
+            if number.is_multiple_of(97) {
+                tokio::task::yield_now().await;
+            }
+            let _ = tell.send(number);
+        }
+    });
+    let server = TestServer::start(quiet().namespace(namespace)).await;
+    let mut client = server.joined().await;
+    let events: Vec<_> = (0..EVENTS).map(|number| format!("42[\"n\",{number}]")).collect();
+    for some in events.chunks(700) {
+        client.send_texts(some.iter().map(String::as_str)).await.unwrap();
+    }
+    for number in 0..EVENTS {
+        assert_eq!(told.next().await, number);
+    }
+}
+
+/// Server that tells of each event `last`, and then of the socket's end.
+async fn telling_server() -> (TestServer, crate::server::Told<String>) {
+    let (tell, told) = told();
+    let told_last = tell.clone();
+    let namespace = Namespace::new("/")
+        .on("last", move |number: u64| {
+            let tell = told_last.clone();
+            async move {
+                tokio::task::yield_now().await;
+                let _ = tell.send(format!("last {number}"));
+            }
+        })
+        .on_disconnect(move |_: Socket, _| {
+            let _ = tell.send("end".to_owned());
+            std::future::ready(())
+        });
+    (TestServer::start(quiet().namespace(namespace)).await, told)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_directly_before_the_end_is_heard_before_it() {
+    let (server, mut told) = telling_server().await;
+    for number in 0..50 {
+        let event = format!("42[\"last\",{number}]");
+        let mut leaves = server.joined().await;
+        leaves.send_texts([&*event, "41"]).await.unwrap();
+        assert_eq!([told.next().await, told.next().await], [format!("last {number}"), "end".into()]);
+
+        let mut closes = server.joined().await;
+        let messages = [Message::Text(event.into()), Message::Close(None)];
+        closes.connection().send_all(&messages).await.unwrap();
+        assert_eq!([told.next().await, told.next().await], [format!("last {number}"), "end".into()]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_directly_before_the_end_is_heard_before_it_over_polling() {
+    let (server, mut told) = telling_server().await;
+    for number in 0..50 {
+        for end in ["41", "1", "40", "garbage"] {
+            let polling = Polling::open(server.addr).await.unwrap();
+            polling.post(b"40").await.unwrap();
+            polling.receive().await.unwrap();
+            polling.post(format!("42[\"last\",{number}]\u{1e}{end}").as_bytes()).await.unwrap();
+            assert_eq!(
+                [told.next().await, told.next().await],
+                [format!("last {number}"), "end".into()],
+                "{end}"
+            );
+        }
+    }
+}
+
+/// The handlers are behind, so that nothing is read and no pong is seen, for longer than a ping and its pong may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn at_the_bound_reading_rests_and_time_rests_with_it() {
+    const EVENTS: u64 = 2000;
+    let gate = Arc::new(Semaphore::new(0));
+    let (tell, mut told) = told();
+    let namespace = echo("/").on("n", {
+        let gate = gate.clone();
+        move |number: u64| {
+            let (gate, tell) = (gate.clone(), tell.clone());
+            async move {
+                gate.acquire().await.expect("it is never closed").forget();
+                let _ = tell.send(number);
+            }
+        }
+    });
+    let heartbeat = Duration::from_millis(100);
+    let builder = Server::builder().ping_interval(heartbeat).ping_timeout(heartbeat).event_queue(2000);
+    let server = TestServer::start(builder.namespace(namespace)).await;
+    let mut client = server.joined().await;
+    let events: Vec<_> = (0..EVENTS).map(|number| format!("42[\"n\",{number}]")).collect();
+    client.send_texts(events.iter().map(String::as_str)).await.unwrap();
+    // This is the time that must not count.
+    tokio::time::sleep(5 * heartbeat).await;
+    assert_eq!(server.handle.connections(), 1);
+    assert!(told.now().is_none());
+
+    gate.add_permits(EVENTS as usize);
+    client.send_text("421[\"echo\",1]").await.unwrap();
+    soon("the end of the queue", client.expect_text("431[1]")).await.unwrap();
+    for number in 0..EVENTS {
+        assert_eq!(told.next().await, number);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_waits_until_the_handlers_have_caught_up() {
+    let gate = Arc::new(Semaphore::new(0));
+    let (tell, mut told) = told();
+    let namespace = Namespace::new("/").on("n", {
+        let gate = gate.clone();
+        move |number: u64| {
+            let (gate, tell) = (gate.clone(), tell.clone());
+            async move {
+                gate.acquire().await.expect("it is never closed").forget();
+                let _ = tell.send(number);
+            }
+        }
+    });
+    let server = TestServer::start(quiet().event_queue(1000).namespace(namespace)).await;
+    let polling = Polling::open(server.addr).await.unwrap();
+    let events: Vec<_> = (0..100).map(|number| format!("42[\"n\",{number}]")).collect();
+    let first = format!("40\u{1e}{}", events.join("\u{1e}"));
+    assert_eq!(polling.post(first.as_bytes()).await.unwrap().text(), "ok");
+    let second = tokio::spawn({
+        let polling = polling.clone();
+        async move { polling.post(b"42[\"n\",100]").await }
+    });
+    gate.add_permits(100);
+    for number in 0..100 {
+        assert_eq!(told.next().await, number);
+    }
+    assert_eq!(second.await.unwrap().unwrap().text(), "ok");
+    gate.add_permits(1);
+    assert_eq!(told.next().await, 100);
+}
