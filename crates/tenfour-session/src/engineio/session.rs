@@ -412,7 +412,14 @@ impl ServerSession {
 
     /// The client closes: its pending poll needs no close packet, only an answer.
     fn handle_close(&mut self, now: Instant) {
-        match &self.transport {
+        match &mut self.transport {
+            Transport::Polling(polling @ Polling { get: None, .. }) => {
+                polling.probe = None;
+                self.report(CloseReason::TransportClose);
+                self.queue.clear();
+                self.queue.push(Frame::Text(Bytes::from_static(NOOP)));
+                self.state = State::Closing { deadline: now + self.config.close_timeout.min(OVERTAKEN) };
+            }
             Transport::Polling(_) => {
                 self.report(CloseReason::TransportClose);
                 self.finish(NOOP);
@@ -463,6 +470,10 @@ impl ServerSession {
         }
     }
 }
+
+/// How long a poll is still answered that its client sent before it closed, and that the close overtook on the way: they
+/// travel on two connections.
+const OVERTAKEN: Duration = Duration::from_secs(1);
 
 /// How far the packets of the protocols themselves may go over [`Config::send_queue_bytes`].
 pub(super) const CONTROL_RESERVE: usize = 64 << 10;

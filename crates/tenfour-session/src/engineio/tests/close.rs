@@ -178,3 +178,25 @@ fn an_abort_ends_a_close_that_waits() {
     assert_eq!(session.events(), []);
     assert!(session.session.is_finished());
 }
+
+/// A client sends its last poll and its close at the same moment, on two connections.
+#[test]
+fn a_poll_that_the_clients_close_has_overtaken_is_freed() {
+    let mut session = Session::polling(Config::default());
+    session.send("unread").unwrap();
+    assert_eq!(session.post("1"), answer(200, "ok"));
+    assert_eq!(session.events(), closed(CloseReason::TransportClose));
+    assert_eq!(session.poll(), answer(200, "6"));
+    assert_gone(&mut session);
+}
+
+#[test]
+fn a_poll_that_the_clients_close_might_have_overtaken_is_not_awaited_for_long() {
+    let mut session = Session::polling(Config::default());
+    session.post("1");
+    session.events();
+    session.pass(SECOND - MICROSECOND);
+    assert!(!session.session.is_finished());
+    session.pass(MICROSECOND);
+    assert!(session.session.is_finished());
+}

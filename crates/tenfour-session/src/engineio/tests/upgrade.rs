@@ -238,6 +238,7 @@ fn the_end_of_polling_is_the_end_of_the_probe() {
     assert_eq!(session.post("1"), ok());
     assert!(!session.serves(socket));
     session.text(socket, "5");
+    assert_eq!(session.poll(), answer(200, "6"));
     assert_gone(&mut session);
 }
 
