@@ -6,7 +6,7 @@ use crate::server::{TestServer, echo, quiet, serve, told, until};
 use axum::{Router, routing::get};
 use bytes::BytesMut;
 use tenfour::{
-    Cookie, Namespace, SameSite, Socket,
+    Cookie, DisconnectReason, Namespace, SameSite, Socket,
     session::engineio::{Refusal, TransportKind, Transports, Upgrade},
     wire::websocket::{Decoder, Message, Opcode, Role, encode_masked},
 };
@@ -175,7 +175,7 @@ async fn a_stream_whose_handshake_was_answered_elsewhere_is_served() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_ends_with_the_future_that_serves_it() {
     let (tell, mut ends) = told();
-    let namespace = echo("/").on_disconnect(move |_: Socket, reason| {
+    let namespace = echo("/").on_disconnect(move |_: Socket, reason: DisconnectReason| {
         let _ = tell.send(reason);
         std::future::ready(())
     });

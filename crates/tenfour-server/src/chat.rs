@@ -23,14 +23,13 @@ const PEOPLE_INTERVAL: Duration = Duration::from_millis(50);
 /// Starts the chat: the router that serves it, and the handle that ends its connections.
 pub(crate) fn start() -> Result<(Router, Handle), BuildError> {
     let chat = Arc::new(Chat::new());
-    let left = Arc::clone(&chat);
     let namespace = Namespace::new(NAMESPACE)
         .state(Arc::clone(&chat))
         .middleware(admit)
         .on_connect(join)
         .on("say", say)
         .on("rename", rename)
-        .on_disconnect(move |socket, _reason| leave(Arc::clone(&left), socket));
+        .on_disconnect(leave);
     let server = Server::builder().namespace(namespace).build()?;
     let handle = server.handle();
     let everyone = handle.namespace(NAMESPACE).expect("declared above");
@@ -98,7 +97,7 @@ async fn rename(socket: Socket, State(chat): State<Arc<Chat>>, name: String) -> 
     Ok(Renamed { you })
 }
 
-async fn leave(chat: Arc<Chat>, socket: Socket) {
+async fn leave(State(chat): State<Arc<Chat>>, socket: Socket) {
     chat.room.lock().await.leave(&socket.id());
     chat.people_changed.notify_one();
 }

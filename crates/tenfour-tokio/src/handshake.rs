@@ -2,6 +2,7 @@
 
 use http::{HeaderName, header, request::Parts};
 use std::{
+    fmt,
     net::{IpAddr, SocketAddr},
     time::SystemTime,
 };
@@ -10,7 +11,7 @@ use std::{
 ///
 /// It is kept for as long as the connection lives, so it is one small block of text rather than a map that would keep
 /// the buffer alive into which the request was read.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Handshake {
     /// The URL, a line feed, then a line `name:value` for each header.
     text: Box<[u8]>,
@@ -89,6 +90,17 @@ impl Handshake {
     }
 }
 
+/// Query and headers are not shown: tokens are in them.
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.url().split('?').next();
+        f.debug_struct("Handshake")
+            .field("path", &path.unwrap_or_default())
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The headers that only the connection's transport needs are not kept.
 fn keeps(name: &HeaderName) -> bool {
     let of_websocket = name.as_str().starts_with("sec-websocket-");
@@ -142,6 +154,7 @@ mod tests {
         let headers: Vec<_> = handshake.headers().collect();
         assert_eq!(headers, [("x-token", b"a:b".as_slice()), ("x-token", b"c".as_slice())]);
         assert_eq!(handshake.header("x-token"), Some("a:b"));
+        assert_eq!(format!("{handshake:?}"), r#"Handshake { path: "/socket.io/", address: None, .. }"#);
         assert!(Handshake::new(&parts, None, 20).is_none());
     }
 

@@ -73,10 +73,15 @@ impl Application for App {
     }
 
     fn disconnected(&self, socket: tokio_adapter::Socket, reason: DisconnectReason) -> BoxFuture<()> {
-        match &self.routes(&socket).disconnect {
-            Some(handler) => handler.call(Socket::new(socket, self.timeout), reason),
-            None => Box::pin(std::future::ready(())),
-        }
+        let routes = self.routes(&socket);
+        let socket = Socket::new(socket, self.timeout);
+        let incoming = Incoming::disconnected(socket, routes.state.clone(), reason);
+        Box::pin(async move {
+            let Some(handler) = &routes.disconnect else { return };
+            if let Err(error) = handler(&incoming).await {
+                tracing::warn!(socket = %incoming.socket().id(), %error, "its disconnect handler failed");
+            }
+        })
     }
 
     fn panicked(&self) -> Body {

@@ -12,6 +12,7 @@ use std::{
     sync::Arc,
 };
 use tenfour_tokio::{
+    DisconnectReason,
     broker::{Body, Message},
     wire::{json, socketio::Args},
 };
@@ -63,6 +64,9 @@ pub enum ExtractError {
     /// The handler asks for a state that nobody gave: call `state` on the namespace or the server's builder.
     #[error("Internal error")]
     NoState(&'static str),
+    /// The handler asks why the socket has left, and it has not: only `on_disconnect` knows.
+    #[error("Internal error")]
+    NotLeft,
 }
 
 /// An event on its way into a handler, or a socket that joins.
@@ -74,17 +78,30 @@ pub struct Incoming {
     body: Body,
     args: Args,
     next: usize,
+    left: Option<DisconnectReason>,
 }
 
 impl Incoming {
     pub(crate) fn connecting(socket: Socket, state: Arc<Extensions>) -> Self {
-        Self { socket, state, name: ByteString::new(), body: Body::json(""), args: Args::empty(), next: 0 }
+        Self {
+            socket,
+            state,
+            name: ByteString::new(),
+            body: Body::json(""),
+            args: Args::empty(),
+            next: 0,
+            left: None,
+        }
+    }
+
+    pub(crate) fn disconnected(socket: Socket, state: Arc<Extensions>, reason: DisconnectReason) -> Self {
+        Self { left: Some(reason), ..Self::connecting(socket, state) }
     }
 
     pub(crate) fn event(socket: Socket, state: Arc<Extensions>, message: Message) -> Self {
         let Message { name, body } = message;
         let name = name.unwrap_or(NAMELESS);
-        Self { socket, state, name, args: to_args(body.clone()), body, next: 0 }
+        Self { socket, state, name, args: to_args(body.clone()), body, next: 0, left: None }
     }
 
     /// The socket that the event came from.
@@ -197,6 +214,13 @@ wrapper!(State);
 impl FromConnect for Socket {
     fn from_connect(incoming: &Incoming) -> Result<Self, ExtractError> {
         Ok(incoming.socket.clone())
+    }
+}
+
+/// Why the socket has left, for the handler of [`on_disconnect`](crate::Namespace::on_disconnect).
+impl FromConnect for DisconnectReason {
+    fn from_connect(incoming: &Incoming) -> Result<Self, ExtractError> {
+        incoming.left.ok_or(ExtractError::NotLeft)
     }
 }
 

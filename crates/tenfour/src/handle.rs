@@ -42,6 +42,9 @@ impl Handle {
 
     /// Closes every connection in order and accepts no more: what is queued is sent first. It is done when all are closed,
     /// or after `patience`; the result is how many were left then.
+    ///
+    /// Call it while requests are still served, and end the listener after it: a client that polls fetches its goodbye
+    /// with a further request. The future of axum's `with_graceful_shutdown` is the place for it.
     pub async fn shutdown(&self, patience: Duration) -> usize {
         self.server.shutdown(patience).await
     }

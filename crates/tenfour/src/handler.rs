@@ -1,11 +1,11 @@
 //! Functions that are handlers.
 
 use crate::{
-    ConnectError, ExtractError, HandlerError, Incoming, IntoReply, Socket,
+    ConnectError, ExtractError, HandlerError, Incoming, IntoReply,
     extract::{FromConnect, FromEvent},
 };
 use std::{future::ready, sync::Arc};
-use tenfour_tokio::{BoxFuture, DisconnectReason, broker::Body};
+use tenfour_tokio::{BoxFuture, broker::Body};
 
 /// A handler of an event: an async function of up to eight parameters that are [`FromEvent`], which returns what is
 /// [`IntoReply`]. `P` is its parameters, which are inferred.
@@ -28,30 +28,15 @@ pub trait ConnectMiddleware<P>: Send + Sync + 'static {
     fn call(&self, incoming: &Incoming) -> BoxFuture<Result<(), ConnectError>>;
 }
 
-/// What is called when a socket has joined: an async function of up to eight parameters that are [`FromConnect`]. Its
-/// result is `()`, or a [`HandlerResult`](crate::HandlerResult) whose error disconnects the socket.
-pub trait ConnectHandler<P>: Send + Sync + 'static {
+/// What is called when a socket has joined, or has left: an async function of up to eight parameters that are
+/// [`FromConnect`]. Its result is `()`, or a [`HandlerResult`](crate::HandlerResult): an error is logged, and disconnects a
+/// socket that has just joined.
+pub trait SocketHandler<P>: Send + Sync + 'static {
     #[doc(hidden)]
     fn call(&self, incoming: &Incoming) -> BoxFuture<Result<(), HandlerError>>;
 }
 
-/// What is called when a socket has left: an async function of the socket and the reason.
-pub trait DisconnectHandler: Send + Sync + 'static {
-    #[doc(hidden)]
-    fn call(&self, socket: Socket, reason: DisconnectReason) -> BoxFuture<()>;
-}
-
-impl<F, Fut> DisconnectHandler for F
-where
-    F: Fn(Socket, DisconnectReason) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = ()> + Send + 'static,
-{
-    fn call(&self, socket: Socket, reason: DisconnectReason) -> BoxFuture<()> {
-        Box::pin(self(socket, reason))
-    }
-}
-
-/// What a connect handler may return.
+/// What a [`SocketHandler`] may return.
 pub trait IntoOutcome {
     #[doc(hidden)]
     fn into_outcome(self) -> Result<(), HandlerError>;
@@ -123,7 +108,7 @@ where
     }
 }
 
-impl<F, P> ConnectHandler<P> for F
+impl<F, P> SocketHandler<P> for F
 where
     F: Function<P> + Send + Sync + 'static,
     F::Future: Future<Output: IntoOutcome> + Send + 'static,
@@ -204,5 +189,5 @@ pub(crate) type AnyEventMiddleware =
     Arc<dyn Fn(&mut Incoming) -> BoxFuture<Result<(), HandlerError>> + Send + Sync>;
 pub(crate) type AnyConnectMiddleware =
     Arc<dyn Fn(&Incoming) -> BoxFuture<Result<(), ConnectError>> + Send + Sync>;
-pub(crate) type AnyConnectHandler =
+pub(crate) type AnySocketHandler =
     Arc<dyn Fn(&Incoming) -> BoxFuture<Result<(), HandlerError>> + Send + Sync>;

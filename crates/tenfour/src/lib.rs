@@ -22,7 +22,7 @@ pub use extract::{
     Auth, Data, Event, ExtractError, FromConnect, FromEvent, Headers, Incoming, Query, Rest, State,
 };
 pub use handle::{Handle, UnknownNamespace};
-pub use handler::{ConnectHandler, ConnectMiddleware, DisconnectHandler, EventMiddleware, Handler};
+pub use handler::{ConnectMiddleware, EventMiddleware, Handler, SocketHandler};
 pub use namespace::Namespace;
 pub use reply::{Ack, HandlerError, HandlerResult, IntoReply, NoReply};
 pub use server::{BuildError, Server, ServerBuilder};

@@ -1,8 +1,8 @@
 //! A namespace, as it is declared.
 
 use crate::{
-    ConnectHandler, ConnectMiddleware, DisconnectHandler, EventMiddleware, Handler,
-    handler::{AnyConnectHandler, AnyConnectMiddleware, AnyEventMiddleware, AnyHandler},
+    ConnectMiddleware, EventMiddleware, Handler, SocketHandler,
+    handler::{AnyConnectMiddleware, AnyEventMiddleware, AnyHandler, AnySocketHandler},
 };
 use bytestring::ByteString;
 use http::Extensions;
@@ -44,8 +44,8 @@ pub struct Namespace {
 pub(crate) struct Routes {
     pub(crate) connect_middleware: Vec<AnyConnectMiddleware>,
     pub(crate) event_middleware: Vec<AnyEventMiddleware>,
-    pub(crate) connect: Option<AnyConnectHandler>,
-    pub(crate) disconnect: Option<Arc<dyn DisconnectHandler>>,
+    pub(crate) connect: Option<AnySocketHandler>,
+    pub(crate) disconnect: Option<AnySocketHandler>,
     pub(crate) any: Option<AnyHandler>,
     pub(crate) events: HashMap<ByteString, AnyHandler>,
     pub(crate) state: Arc<Extensions>,
@@ -102,15 +102,16 @@ impl Namespace {
 
     /// What to do when a socket has joined, before its first event. A second one replaces the first.
     #[must_use]
-    pub fn on_connect<P: 'static>(mut self, handler: impl ConnectHandler<P>) -> Self {
+    pub fn on_connect<P: 'static>(mut self, handler: impl SocketHandler<P>) -> Self {
         self.routes.connect = Some(Arc::new(move |incoming| handler.call(incoming)));
         self
     }
 
-    /// What to do when a socket has left, behind its last event. A second one replaces the first.
+    /// What to do when a socket has left, behind its last event; a parameter of type
+    /// [`DisconnectReason`](crate::DisconnectReason) says why. A second one replaces the first.
     #[must_use]
-    pub fn on_disconnect(mut self, handler: impl DisconnectHandler) -> Self {
-        self.routes.disconnect = Some(Arc::new(handler));
+    pub fn on_disconnect<P: 'static>(mut self, handler: impl SocketHandler<P>) -> Self {
+        self.routes.disconnect = Some(Arc::new(move |incoming| handler.call(incoming)));
         self
     }
 

@@ -42,6 +42,9 @@ impl Server {
     }
 
     /// A router with the server's path alone, to be merged with an application's own.
+    ///
+    /// Serve it with `into_make_service_with_connect_info::<SocketAddr>()` for
+    /// [`Handshake::address`](crate::Handshake::address) to know whence clients connect.
     pub fn into_router(self) -> Router {
         let path = self.endpoint.server.config().path.clone();
         let below = format!("{path}{{*rest}}");

@@ -1,8 +1,11 @@
 //! What is said to many, asked of many, and done to many.
 
-use crate::server::{TestServer, Told, echo, quiet, told};
+use crate::server::{TestServer, Told, echo, fill, quiet, told};
 use std::{collections::BTreeSet, time::Duration};
-use tenfour::{Answers, Broadcast, HandlerResult, RemoteSocket, Socket, SocketId, broker::Why};
+use tenfour::{
+    Answers, Broadcast, HandlerResult, NoAnswer, RemoteSocket, RequestError, Socket, SocketId, broker::Why,
+    node::Overflow,
+};
 use tenfour_testkit::client::Client;
 
 /// A server whose namespace `/` tells of each socket, and whose clients may join rooms.
@@ -149,4 +152,22 @@ async fn many_join_leave_and_are_disconnected_together() {
     second.expect_text("41").await.unwrap();
     second.connection().expect_end().await.unwrap();
     server.connections(2).await;
+}
+
+/// A request to a client whose queue is full was not sent, and the answer says so at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broadcast_names_each_who_was_not_asked() {
+    let (tell, mut sockets) = told();
+    let namespace = echo("/").on_connect(move |socket: Socket| {
+        let _ = tell.send(socket);
+        std::future::ready(())
+    });
+    let server = TestServer::start(quiet().overflow(Overflow::Refuse).namespace(namespace)).await;
+    let _stalled = server.joined().await;
+    let socket = sockets.next().await;
+    fill(&everyone(&server)).await;
+    let asked = everyone(&server).emit_with_ack::<u64>("question", &()).await.unwrap();
+    assert_eq!(asked.missing, [(socket.id(), Why::Refused)]);
+    let error = socket.emit_with_ack::<u64>("question", &()).await.unwrap_err();
+    assert!(matches!(error, RequestError::NoAnswer(NoAnswer::Refused)), "{error}");
 }

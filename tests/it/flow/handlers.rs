@@ -146,7 +146,7 @@ async fn so_many_handlers_run_at_once_and_no_more() {
 async fn the_end_waits_for_handlers_that_run_at_once() {
     let (namespace, gate, mut told) = waiting(Namespace::new("/").concurrent(8));
     let (tell, mut ends) = crate::server::told();
-    let namespace = namespace.on_disconnect(move |_: Socket, _| {
+    let namespace = namespace.on_disconnect(move |_: Socket| {
         let _ = tell.send(());
         std::future::ready(())
     });
@@ -206,7 +206,7 @@ async fn a_panic_on_the_way_in_or_out_costs_nothing_else() {
     let refuses = echo("/refuses").middleware(|| -> std::future::Ready<Result<(), ConnectError>> {
         panic!("planned");
     });
-    let namespace = echo("/").on_connect(panic_without_a_future).on_disconnect(move |_: Socket, _| {
+    let namespace = echo("/").on_connect(panic_without_a_future).on_disconnect(move |_: Socket| {
         let _ = tell.send(());
         panic_without_a_future()
     });
@@ -229,7 +229,7 @@ async fn a_panic_on_the_way_in_or_out_costs_nothing_else() {
 async fn a_chain_of_disconnections_needs_no_deeper_stack() {
     const CLIENTS: usize = 500;
     let (tell, mut ends) = told();
-    let namespace = echo("/").on_disconnect(move |socket: Socket, _| {
+    let namespace = echo("/").on_disconnect(move |socket: Socket| {
         let _ = tell.send(socket.id());
         socket.everyone().disconnect_sockets();
         std::future::ready(())

@@ -77,7 +77,7 @@ async fn telling_server() -> (TestServer, crate::server::Told<String>) {
                 let _ = tell.send(format!("last {number}"));
             }
         })
-        .on_disconnect(move |_: Socket, _| {
+        .on_disconnect(move |_: Socket| {
             let _ = tell.send("end".to_owned());
             std::future::ready(())
         });

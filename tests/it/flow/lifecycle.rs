@@ -19,7 +19,7 @@ async fn start(builder: tenfour::ServerBuilder) -> (TestServer, Told<Socket>, To
             let _ = tell.send(socket);
             std::future::ready(())
         })
-        .on_disconnect(move |socket: Socket, reason| {
+        .on_disconnect(move |socket: Socket, reason: DisconnectReason| {
             assert!(!socket.is_connected());
             let _ = tell_end.send(reason);
             std::future::ready(())

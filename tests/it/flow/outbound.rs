@@ -99,7 +99,7 @@ async fn what_is_queued_survives_the_upgrade_in_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_consumer_is_disconnected_and_counted() {
     let (tell, mut reasons) = told();
-    let namespace = echo("/").on_disconnect(move |_: Socket, reason| {
+    let namespace = echo("/").on_disconnect(move |_: Socket, reason: DisconnectReason| {
         let _ = tell.send(reason);
         std::future::ready(())
     });

@@ -183,6 +183,18 @@ async fn garbage_behind_the_head_of_an_upgrade_ends_that_socket_alone() {
     still_serves(&server).await;
 }
 
+/// No compression is agreed on, so there is no bomb to be unpacked.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_extension_is_negotiated() {
+    let server = TestServer::start(quiet().namespace(echo("/"))).await;
+    let mut connection = http::Connection::open(server.addr).await.unwrap();
+    let offer = "sec-websocket-extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+    let head = head(WEBSOCKET, &server).replace("\r\n\r\n", &format!("\r\n{offer}"));
+    connection.send(head.as_bytes()).await.unwrap();
+    let response = connection.response("GET").await.unwrap();
+    assert_eq!((response.status, response.header("sec-websocket-extensions")), (101, None));
+}
+
 /// A client that does not wait for the answer to its handshake with its first messages is served.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_behind_the_head_of_an_upgrade_are_not_lost() {

@@ -9,7 +9,7 @@ use tenfour_testkit::client::Polling;
 /// An echo that tells why each of its sockets left.
 async fn telling_server() -> (TestServer, Told<DisconnectReason>) {
     let (tell, reasons) = told();
-    let namespace = echo("/").on_disconnect(move |_: Socket, reason| {
+    let namespace = echo("/").on_disconnect(move |_: Socket, reason: DisconnectReason| {
         let _ = tell.send(reason);
         std::future::ready(())
     });

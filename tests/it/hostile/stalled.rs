@@ -11,7 +11,7 @@ const KILOBYTES: usize = 64;
 
 fn telling(namespace: Namespace) -> (Namespace, crate::server::Told<DisconnectReason>) {
     let (tell, reasons) = told();
-    let namespace = namespace.on_disconnect(move |_: Socket, reason| {
+    let namespace = namespace.on_disconnect(move |_: Socket, reason: DisconnectReason| {
         let _ = tell.send(reason);
         std::future::ready(())
     });
@@ -73,6 +73,24 @@ async fn a_client_that_floods_an_echo_and_does_not_read_is_disconnected() {
     }
     server.connections(0).await;
     still_serves(&server).await;
+}
+
+/// What the protocol itself has to say, refusals and acknowledgements, does not pile up either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_provokes_answers_and_does_not_read_is_disconnected() {
+    for provocation in ["40/nope,", "421[\"echo\"]", "421[\"nobody hears it\"]"] {
+        let (namespace, mut reasons) = telling(echo("/"));
+        let builder = impatient().send_queue(64 << 10).event_queue(64 << 10).namespace(namespace);
+        let server = TestServer::start(builder).await;
+        let mut stalled = server.joined().await;
+        let some = [provocation; 1000];
+        let flood = async { while stalled.send_texts(some).await.is_ok() {} };
+        tokio::select! {
+            () = flood => {}
+            _ = reasons.next() => {}
+        }
+        server.connections(0).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -46,6 +46,7 @@ pub(crate) struct SocketTask<S> {
     blocked: Option<Box<Outbox>>,
     timer: Pin<Box<Sleep>>,
     phase: Phase,
+    client: Goodbye,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,11 +58,20 @@ enum Phase {
     },
 }
 
+/// Whether the client's close frame has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goodbye {
+    Awaited,
+    Heard,
+}
+
 /// Whether there may be more to do at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
     Made,
     None,
+    /// There is nothing more to do at all.
+    Over,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
@@ -74,6 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
             blocked: None,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             phase: Phase::Serving,
+            client: Goodbye::Awaited,
             link,
         }
     }
@@ -82,10 +93,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
         self.link.settle();
         let Status { serves, accepts_input, deadline } = self.link.status(self.socket);
         if let Phase::Closing { until } = self.phase {
-            return self.close(cx, until).map_ok(|()| Progress::None);
+            return self.close(cx, until);
         }
         if !serves {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            return Poll::Ready(Ok(Progress::Over));
         }
         let read = if accepts_input { self.read(cx)? } else { Progress::None };
         let written = self.write(cx)?;
@@ -134,11 +145,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
         loop {
             match self.decoder.decode(&mut input) {
                 Ok(Some(message)) => {
-                    let last = matches!(message, Message::Close(_));
-                    inputs.push(Input::SocketMessage { socket: self.socket, message });
-                    if last {
-                        break;
+                    if let Message::Close(_) = message {
+                        self.client = Goodbye::Heard;
                     }
+                    inputs.push(Input::SocketMessage { socket: self.socket, message });
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -187,12 +197,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
         Ok(if goes_on { Progress::Made } else { Progress::None })
     }
 
-    /// Writes what is left, the close frame at its end, and waits until the client has hung up: a connection that is
+    /// Writes what is left, the close frame at its end, and waits for the client's or for its end: a connection that is
     /// dropped while the client still sends would be reset, and the client might lose what it has not read.
-    fn close(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<io::Result<()>> {
+    fn close(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<io::Result<Progress>> {
         self.timer.as_mut().reset(until);
         if self.timer.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            return Poll::Ready(Ok(Progress::Over));
         }
         if let Some(outbox) = &mut self.blocked {
             ready!(outbox.poll_write(cx, Pin::new(&mut self.stream)))?;
@@ -200,13 +210,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
         }
         ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         let mut scratch = [0; 1024];
-        loop {
+        while self.client == Goodbye::Awaited {
             let mut buffer = ReadBuf::new(&mut scratch);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-            if buffer.filled().is_empty() {
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            let mut input = buffer.filled();
+            if input.is_empty() {
+                break;
+            }
+            // Whatever else comes, wrong or right, comes too late.
+            while let Ok(Some(message)) = self.decoder.decode(&mut input) {
+                if let Message::Close(_) = message {
+                    self.client = Goodbye::Heard;
+                }
             }
         }
+        Poll::Ready(Ok(Progress::Over))
     }
 }
 
@@ -218,6 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for SocketTask<S> {
         task.link.drivers().register(Driver::WebSocket(task.socket), cx.waker());
         for _ in 0..ROUNDS {
             match task.round(cx) {
+                Poll::Ready(Ok(Progress::Over)) => return Poll::Ready(()),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => {
                     tracing::trace!(socket = task.socket.0, %error, "socket over");
