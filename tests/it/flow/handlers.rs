@@ -32,8 +32,8 @@ fn waiting(namespace: Namespace) -> (Namespace, Arc<Semaphore>, Told<u64>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_handler_holds_back_its_own_socket_alone() {
     let (namespace, gate, mut told) = waiting(echo("/"));
-    let heartbeat = Duration::from_millis(100);
-    let builder = Server::builder().ping_interval(heartbeat).ping_timeout(heartbeat);
+    let (interval, timeout) = (Duration::from_millis(60), Duration::from_millis(500));
+    let builder = Server::builder().ping_interval(interval).ping_timeout(timeout);
     let server = TestServer::start(builder.namespace(namespace).namespace(echo("/other"))).await;
     let mut client = server.joined().await;
     client.connect("/other", None).await.unwrap();
@@ -43,7 +43,7 @@ async fn a_slow_handler_holds_back_its_own_socket_alone() {
     let everyone = server.handle.namespace("/").unwrap();
     let start = Instant::now();
     let mut id = 0;
-    while start.elapsed() < 5 * heartbeat {
+    while start.elapsed() < 3 * (interval + timeout) {
         let ask = everyone.emit_with_ack::<u64>("question", &());
         let answer = async {
             client.expect_text(&format!("42{id}[\"question\"]")).await.unwrap();
