@@ -153,6 +153,34 @@ async fn at_the_bound_reading_rests_and_time_rests_with_it() {
     }
 }
 
+/// The client feels that nothing is read: it cannot make the server hold more than the bound and what the kernel holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn at_the_bound_the_client_is_held_up() {
+    let (namespace, gate) = gated();
+    let server = TestServer::start(quiet().namespace(namespace)).await;
+    let mut client = server.joined().await;
+    let event = format!("42[\"n\",0,\"{}\"]", "x".repeat(500_000));
+    let many = [&*event; 100];
+    let sent = tokio::time::timeout(Duration::from_millis(500), client.send_texts(many)).await;
+    assert!(sent.is_err(), "50 MB were taken");
+    gate.close();
+}
+
+/// A handler `n` that waits until the gate lets it through, or is closed.
+fn gated() -> (Namespace, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let namespace = Namespace::new("/").on("n", {
+        let gate = gate.clone();
+        move || {
+            let gate = gate.clone();
+            async move {
+                let _ = gate.acquire().await.map(tokio::sync::SemaphorePermit::forget);
+            }
+        }
+    });
+    (namespace, gate)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_post_waits_until_the_handlers_have_caught_up() {
     let gate = Arc::new(Semaphore::new(0));

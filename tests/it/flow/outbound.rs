@@ -1,6 +1,7 @@
 //! What the application sends arrives, or the application is told that it does not.
 
 use crate::server::{TestServer, Told, echo, fill, quiet, soon, told, until};
+use std::time::Duration;
 use tenfour::{
     Broadcast, DisconnectReason, EmitError, HandlerResult, Namespace, ServerBuilder, Socket,
     node::Overflow,
@@ -157,22 +158,24 @@ async fn an_emit_waits_for_a_client_that_does_not_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emit_that_waits_ends_with_its_socket() {
-    let (server, mut sockets) = start(quiet().overflow(Overflow::Refuse)).await;
+    let (server, mut sockets) = start(quiet()).await;
+    let text = "x".repeat(64 * KILOBYTE);
     for end in ["reset", "disconnect", "close"] {
         let client = server.joined().await;
         let socket = sockets.next().await;
-        fill(&everyone(&server)).await;
-        let emit = tokio::spawn({
-            let socket = socket.clone();
-            async move { socket.emit("never", &()).await }
-        });
-        until("the emit to wait", || matches!(socket.try_emit("full", &()), Err(EmitError::Full))).await;
+        // Until one waits: the kernel may go on taking for a while.
+        let emit = loop {
+            let mut emit = Box::pin(socket.emit("fill", &text));
+            if tokio::time::timeout(Duration::from_millis(50), &mut emit).await.is_err() {
+                break emit;
+            }
+        };
         match end {
             "reset" => drop(client),
             "disconnect" => socket.disconnect(),
             _ => socket.close(),
         }
-        let error = soon(format_args!("the end of an emit by {end}"), emit).await.unwrap().unwrap_err();
+        let error = soon(format_args!("the end of an emit by {end}"), emit).await.unwrap_err();
         assert!(matches!(error, EmitError::Disconnected), "{end}: {error}");
         assert!(matches!(socket.try_emit("gone", &()), Err(EmitError::Disconnected)), "{end}");
         assert!(!socket.emit_volatile("gone", &()).unwrap(), "{end}");
@@ -191,6 +194,19 @@ async fn a_volatile_event_is_for_those_who_can_take_it_at_once() {
     let reach = everyone(&server).volatile().emit("tick", &3).unwrap();
     assert_eq!((reach.queued, reach.dropped, reach.refused), (0, 1, 0));
     assert_eq!(everyone(&server).counters().volatile_dropped, 1);
+}
+
+/// Volatile events never wait in the queue of a client that does not read: there is room in it for those that matter.
+#[tokio::test(flavor = "multi_thread")]
+async fn volatile_events_do_not_fill_a_queue() {
+    let (server, mut sockets) = start(quiet()).await;
+    let _stalled = server.joined().await;
+    let socket = sockets.next().await;
+    let text = "x".repeat(64 * KILOBYTE);
+    until("the kernel to be full", || !socket.emit_volatile("tick", &text).unwrap()).await;
+    for _ in 0..8 {
+        socket.try_emit("matters", &text).unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

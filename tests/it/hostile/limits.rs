@@ -163,7 +163,7 @@ async fn a_socket_is_in_so_many_rooms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_has_one_probe_at_a_time() {
-    let server = TestServer::start(quiet().namespace(echo("/"))).await;
+    let server = TestServer::start(quiet().upgrade_timeout(NEVER).namespace(echo("/"))).await;
     let polling = Polling::open(server.addr).await.unwrap();
     let target = polling.upgrade_target();
     let mut probe = Connection::open(server.addr, &target, &[]).await.unwrap();
