@@ -348,6 +348,29 @@ fn serializing_refuses_what_no_receiver_could_read() {
 }
 
 #[test]
+fn a_variant_with_data_counts_as_deep_as_it_is_read() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    enum Nested {
+        Leaf,
+        Newtype(Box<Nested>),
+        Tuple(Box<Nested>, u8),
+        Struct { inner: Box<Nested> },
+    }
+    let newtype = |inner| Nested::Newtype(Box::new(inner));
+    let tuple = |inner| Nested::Tuple(Box::new(inner), 1);
+    let structure = |inner| Nested::Struct { inner: Box::new(inner) };
+    let wraps: [(&dyn Fn(Nested) -> Nested, usize); 3] = [(&newtype, 1), (&tuple, 2), (&structure, 2)];
+    for (wrap, levels) in wraps {
+        let deep = (0..json::MAX_DEPTH / levels).fold(Nested::Leaf, |inner, _| wrap(inner));
+        let (text, _) = json::to_string(&deep).unwrap();
+        assert_eq!(json::from_str::<Nested>(&text, &[]).unwrap(), deep);
+        let siblings = json::to_string(&[wrap(Nested::Leaf), wrap(Nested::Leaf)]);
+        assert!(siblings.is_ok(), "what is closed counts no more");
+        assert_eq!(json::to_string(&wrap(deep)).unwrap_err().malformed(), Some(DecodeErrorKind::Depth));
+    }
+}
+
+#[test]
 fn floats_are_written_as_by_javascript() {
     for (number, text) in [
         (1.0, "1"),

@@ -20,6 +20,7 @@ pub(super) enum Shape {
 }
 
 impl Shape {
+    /// What opens it, and what closes it: a character for each level of nesting.
     fn brackets(self) -> (char, &'static str) {
         match self {
             Self::Array => ('[', "]"),
@@ -71,8 +72,9 @@ impl<'a> Compound<'a> {
 
     #[inline]
     fn close(self) {
-        self.serializer.text.push_str(self.shape.brackets().1);
-        self.serializer.depth += 1;
+        let closing = self.shape.brackets().1;
+        self.serializer.text.push_str(closing);
+        self.serializer.depth += closing.len();
     }
 }
 

@@ -95,11 +95,18 @@ impl Serializer {
 
     #[inline]
     fn open(&mut self, shape: Shape) -> Result<Compound<'_>, Error> {
+        self.descend()?;
+        Ok(Compound::open(self, shape))
+    }
+
+    /// Counts an array or object that is opened now; whoever closes it gives the level back.
+    #[inline]
+    fn descend(&mut self) -> Result<(), Error> {
         let Some(depth) = self.depth.checked_sub(1) else {
             return Err(self.refuse(DecodeErrorKind::Depth));
         };
         self.depth = depth;
-        Ok(Compound::open(self, shape))
+        Ok(())
     }
 
     fn note(&mut self, outermost: Outermost) {
@@ -113,6 +120,7 @@ impl Serializer {
         if name == placeholder::KEY {
             return Err(self.refuse(DecodeErrorKind::Placeholder));
         }
+        self.descend()?;
         self.text.push('{');
         string::encode(name, &mut self.text);
         self.text.push(':');
@@ -238,6 +246,7 @@ impl<'a> ser::Serializer for &'a mut Serializer {
         self.open_variant(variant)?;
         value.serialize(&mut *self)?;
         self.text.push('}');
+        self.depth += 1;
         Ok(())
     }
 
