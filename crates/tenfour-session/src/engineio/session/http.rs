@@ -28,10 +28,9 @@ impl ServerSession {
         match &mut self.transport {
             _ if self.state == State::Closed => self.turn_away(Some(request), Refusal::UnknownSession),
             Transport::WebSocket(_) => self.turn_away(Some(request), Refusal::BadRequest),
-            Transport::Polling(Polling { post: None, .. }) if content == PostContent::OctetStream => {
+            Transport::Polling(polling) if polling.post.is_some() || content == PostContent::OctetStream => {
                 self.break_off(now, request);
             }
-            Transport::Polling(Polling { post: Some(_), .. }) => self.break_off(now, request),
             Transport::Polling(polling) => polling.post = Some(request),
         }
     }
