@@ -48,7 +48,7 @@ pub enum Event {
     },
 }
 
-/// What came of a request. Each socket that it was sent to is in exactly one of the lists.
+/// What came of a request. Each socket that it was for is in exactly one of the lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// The answers, in the order of their arrival.
