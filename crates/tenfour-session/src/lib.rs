@@ -7,6 +7,7 @@ extern crate alloc;
 #[cfg(test)]
 mod driver;
 pub mod engineio;
+mod events;
 mod io;
 pub mod socketio;
 

@@ -11,7 +11,10 @@ use super::{
     queue::SendQueue,
     transport::{Polling, Transport, WebSocket, Write},
 };
-use crate::io::{Frame, Input, RequestId, Response, Transmit, WebSocketId};
+use crate::{
+    events::EventQueue,
+    io::{Frame, Input, RequestId, Response, Transmit, WebSocketId},
+};
 use alloc::{collections::VecDeque, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use core::time::Duration;
@@ -65,7 +68,7 @@ pub struct ServerSession {
     transport: Transport,
     heartbeat: Heartbeat,
     queue: SendQueue,
-    events: VecDeque<Event>,
+    events: EventQueue<Event>,
     responses: VecDeque<(RequestId, Response)>,
     /// The cost of the messages that are with the layer above.
     outstanding: usize,
@@ -129,7 +132,7 @@ impl ServerSession {
             state: State::Open,
             transport,
             queue: SendQueue::default(),
-            events: VecDeque::new(),
+            events: EventQueue::new(),
             responses: VecDeque::new(),
             outstanding: 0,
         };
@@ -205,7 +208,7 @@ impl ServerSession {
         match self.heartbeat.handle_timeout(&self.config, now, self.queue.front()) {
             Some(Beat::Ping) => {
                 self.queue.shrink();
-                self.events.shrink_to_fit();
+                self.events.shrink();
                 self.responses.shrink_to_fit();
                 self.push_control(&[PING]);
             }
@@ -348,7 +351,7 @@ impl ServerSession {
 
     /// What to tell the layer above. Ends with `None` until the next call of another method.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.events.pop()
     }
 
     /// What to do apart from writing to a socket. A poll is answered here, with all that is queued by then: call it once
@@ -394,7 +397,7 @@ impl ServerSession {
 
     fn push_message(&mut self, message: Message) {
         self.outstanding += message.cost();
-        self.events.push_back(Event::Message(message));
+        self.events.push(Event::Message(message));
     }
 
     fn handle_packet(&mut self, now: Instant, packet: Packet) {
@@ -444,7 +447,7 @@ impl ServerSession {
 
     fn report(&mut self, reason: CloseReason) {
         if self.state == State::Open {
-            self.events.push_back(Event::Closed(reason));
+            self.events.push(Event::Closed(reason));
         }
     }
 

@@ -6,9 +6,10 @@ mod transitions;
 use super::{Config, Encoded, Encoding};
 use crate::{
     engineio::{self, CloseReason, Message, Opening, SendError, TransportKind},
+    events::EventQueue,
     io::{Frame, Input, Transmit, WebSocketId},
 };
-use alloc::{collections::VecDeque, format, sync::Arc};
+use alloc::{format, sync::Arc};
 use bytes::BytesMut;
 use bytestring::ByteString;
 use smallvec::SmallVec;
@@ -31,7 +32,7 @@ pub struct ServerSession {
     engine: engineio::ServerSession,
     decoder: Decoder,
     namespaces: SmallVec<[Member; 1]>,
-    events: VecDeque<Event>,
+    events: EventQueue<Event>,
     /// Set until the client has joined its first namespace.
     connect_by: Option<Instant>,
     /// Set while a packet's attachments are on the way.
@@ -154,7 +155,7 @@ impl ServerSession {
             engine: engineio::ServerSession::new(config.engine.clone(), sid, opening, now),
             decoder: Decoder::new(config.engine.limits),
             namespaces: SmallVec::new(),
-            events: VecDeque::new(),
+            events: EventQueue::new(),
             connect_by: Some(now + config.connect_timeout),
             attachments_by: None,
             config,
@@ -183,7 +184,7 @@ impl ServerSession {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.engine.handle_timeout(now);
         self.drain_engine(now);
-        self.events.shrink_to_fit();
+        self.events.shrink();
         if self.own_timeout().is_some_and(|by| now.has_reached(by)) {
             self.close(now, CloseReason::ServerClose);
         }
@@ -202,7 +203,7 @@ impl ServerSession {
 
     /// What to tell the layer above. Ends with `None` until the next call of another method.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.events.pop()
     }
 
     /// As [`engineio::ServerSession::poll_transmit`].
@@ -369,7 +370,7 @@ impl ServerSession {
         self.namespaces.clear();
         self.connect_by = None;
         self.attachments_by = None;
-        self.events.push_back(Event::Closed(reason));
+        self.events.push(Event::Closed(reason));
     }
 
     fn handle_message(&mut self, now: Instant, message: Message) -> Result<(), Fault> {
@@ -453,7 +454,7 @@ impl ServerSession {
 
     fn event(&mut self, event: Event) {
         self.engine.transfer(0, event.cost());
-        self.events.push_back(event);
+        self.events.push(event);
     }
 }
 
