@@ -31,12 +31,17 @@ use tenfour_session::{
 use tokio::sync::{Notify, oneshot};
 
 /// A connection. Its lock is a leaf: whoever holds it takes no other.
+///
+/// What its events lead to happens under no lock of the connection, yet in their order: see `order`.
 pub(crate) struct Link {
     pub(crate) server: Arc<Shared>,
     pub(crate) handshake: Handshake,
     sid: Id,
     dialect: Dialect,
     connection: Mutex<Connection>,
+    /// Held from before the connection's events are drained until all of them are dispatched, so that those of two threads
+    /// don't overtake each other. It is taken before any other lock, and never by a namespace.
+    order: Mutex<()>,
     /// The sockets in their namespaces, also those that are not let in yet.
     sockets: Mutex<SmallVec<[Socket; 1]>>,
     requests: Mutex<Vec<(RequestId, oneshot::Sender<Response>)>>,
@@ -80,6 +85,7 @@ impl Link {
         Self {
             dialect: config.dialect,
             connection: Mutex::new(Connection::new(config, sid, opening, server.clock.now())),
+            order: Mutex::default(),
             server,
             handshake,
             sid,
@@ -129,16 +135,10 @@ impl Link {
 
     /// Takes in what happened, and starts what it leads to.
     pub(crate) fn handle(self: &Arc<Self>, inputs: impl IntoIterator<Item = Input>) {
-        let now = self.server.clock.now();
-        let (events, open) = {
-            let mut connection = self.connection.lock();
+        let awake = self.act(|connection, now| {
             inputs.into_iter().for_each(|input| connection.handle_input(now, input));
-            (drain(&mut connection), connection.accepts_input())
-        };
-        if !open {
-            self.changed.notify_waiters();
-        }
-        self.dispatch(events).into_iter().for_each(queue::start);
+        });
+        awake.into_iter().for_each(queue::start);
     }
 
     /// Starts what a sender's doing has led to.
@@ -148,13 +148,23 @@ impl Link {
 
     /// Lets time pass.
     pub(crate) fn handle_timeout(self: &Arc<Self>) {
+        self.act(Connection::handle_timeout).into_iter().for_each(queue::start);
+    }
+
+    /// Does something to the connection, and what its events lead to before anyone else does. The result are the sockets
+    /// whose queue must now be started.
+    fn act(self: &Arc<Self>, act: impl FnOnce(&mut Connection, Instant)) -> SmallVec<[Socket; 1]> {
+        let _order = self.order.lock();
         let now = self.server.clock.now();
-        let events = {
+        let (events, open) = {
             let mut connection = self.connection.lock();
-            connection.handle_timeout(now);
-            drain(&mut connection)
+            act(&mut connection, now);
+            (drain(&mut connection), connection.accepts_input())
         };
-        self.dispatch(events).into_iter().for_each(queue::start);
+        if !open {
+            self.changed.notify_waiters();
+        }
+        self.dispatch(events)
     }
 
     /// Events of one socket go through its queue; what the server itself acts on is done at once. The result are the sockets
@@ -246,6 +256,7 @@ impl Link {
 
     /// Does not let a socket in. Its queue is running, since it asked for this.
     pub(crate) fn turn_away(&self, socket: &Socket, error: &ConnectError) {
+        let _order = self.order.lock();
         self.refuse(socket.namespace(), error);
         if let Some(socket) = self.remove(|known| known == socket) {
             socket.depart(DisconnectReason::ServerDisconnect, 0);
@@ -254,17 +265,16 @@ impl Link {
 
     /// Takes a socket out of its namespace, from the server's side. One that has left is not its successor.
     pub(crate) fn disconnect(self: &Arc<Self>, socket: &Socket) {
-        if !self.sockets.lock().contains(socket) {
-            return;
-        }
-        let now = self.server.clock.now();
-        let (left, events) = {
-            let mut connection = self.connection.lock();
-            (connection.disconnect(now, socket.namespace()), drain(&mut connection))
+        let left = {
+            let _order = self.order.lock();
+            let is_here = self.sockets.lock().contains(socket);
+            let now = self.server.clock.now();
+            let left = is_here && self.connection.lock().disconnect(now, socket.namespace());
+            let left = left.then(|| self.remove(|known| known == socket)).flatten();
+            left.and_then(|socket| socket.depart(DisconnectReason::ServerDisconnect, 0))
         };
-        let left = left.then(|| self.remove(|known| known == socket)).flatten();
-        let left = left.and_then(|socket| socket.depart(DisconnectReason::ServerDisconnect, 0));
-        left.into_iter().chain(self.dispatch(events)).for_each(queue::start_elsewhere);
+        let ended = self.act(|_, _| ());
+        left.into_iter().chain(ended).for_each(queue::start_elsewhere);
         self.drivers.wake();
     }
 
@@ -277,13 +287,8 @@ impl Link {
 
     /// Ends the connection in order.
     pub(crate) fn close(self: &Arc<Self>, reason: CloseReason) {
-        let now = self.server.clock.now();
-        let events = {
-            let mut connection = self.connection.lock();
-            connection.close(now, reason);
-            drain(&mut connection)
-        };
-        self.dispatch(events).into_iter().for_each(queue::start_elsewhere);
+        let ended = self.act(|connection, now| connection.close(now, reason));
+        ended.into_iter().for_each(queue::start_elsewhere);
         self.drivers.wake();
     }
 
@@ -484,3 +489,6 @@ pub(crate) type Answer = oneshot::Receiver<Response>;
 fn drain(connection: &mut Connection) -> SmallVec<[Incoming; 4]> {
     std::iter::from_fn(|| connection.poll_event()).collect()
 }
+
+#[cfg(test)]
+mod tests;
