@@ -1,7 +1,7 @@
 use super::Encoding;
 use crate::io::Frame;
 use alloc::vec::Vec;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use smallvec::SmallVec;
 use tenfour_wire::socketio::{AckId, Args, EventName, Packet, encode_ack, encode_event, msgpack};
 
@@ -32,13 +32,11 @@ impl Encoded {
         name: &EventName,
         args: &Args,
     ) -> Self {
-        let size = namespace.len() + name.as_str().len() + args.json().len();
+        let head = namespace.len() + name.as_str().len();
         match encoding {
-            Encoding::Json => {
-                Self::text(size, args.attachments(), |out| encode_event(out, namespace, id, name, args))
-            }
+            Encoding::Json => Self::text(head, args, |out| encode_event(out, namespace, id, name, args)),
             Encoding::MessagePack => {
-                Self::binary(size, |out| msgpack::encode_event(out, namespace, id, name, args))
+                Self::binary(head, args, |out| msgpack::encode_event(out, namespace, id, name, args))
             }
         }
     }
@@ -46,35 +44,38 @@ impl Encoded {
     /// The answer to the client's event `id`.
     #[must_use]
     pub fn ack(encoding: Encoding, namespace: &str, id: AckId, args: &Args) -> Self {
-        let size = namespace.len() + args.json().len();
+        let head = namespace.len();
         match encoding {
-            Encoding::Json => {
-                Self::text(size, args.attachments(), |out| encode_ack(out, namespace, id, args))
+            Encoding::Json => Self::text(head, args, |out| encode_ack(out, namespace, id, args)),
+            Encoding::MessagePack => {
+                Self::binary(head, args, |out| msgpack::encode_ack(out, namespace, id, args))
             }
-            Encoding::MessagePack => Self::binary(size, |out| msgpack::encode_ack(out, namespace, id, args)),
         }
     }
 
     /// A packet that carries no more than its JSON.
     pub(super) fn control(encoding: Encoding, packet: &Packet) -> Self {
+        let none = Args::empty();
         match encoding {
-            Encoding::Json => Self::text(0, &[], |out| packet.encode(out)),
-            Encoding::MessagePack => Self::binary(0, |out| msgpack::encode(packet, out)),
+            Encoding::Json => Self::text(0, &none, |out| packet.encode(out)),
+            Encoding::MessagePack => Self::binary(0, &none, |out| msgpack::encode(packet, out)),
         }
     }
 
-    fn text(size: usize, attachments: &[Bytes], write: impl FnOnce(&mut BytesMut)) -> Self {
-        let mut text = BytesMut::with_capacity(size + ENVELOPE);
+    /// Attachments are frames of their own.
+    fn text(head: usize, args: &Args, write: impl FnOnce(&mut BytesMut)) -> Self {
+        let mut text = BytesMut::with_capacity(head + args.json().len() + ENVELOPE);
         text.extend_from_slice(b"4");
         write(&mut text);
-        let mut frames = SmallVec::with_capacity(1 + attachments.len());
+        let mut frames = SmallVec::with_capacity(1 + args.attachments().len());
         frames.push(Frame::Text(text.freeze()));
-        frames.extend(attachments.iter().cloned().map(Frame::Binary));
+        frames.extend(args.attachments().iter().cloned().map(Frame::Binary));
         Self { frames }
     }
 
-    fn binary(size: usize, write: impl FnOnce(&mut BytesMut)) -> Self {
-        let mut data = BytesMut::with_capacity(size + ENVELOPE);
+    /// Attachments stand in the one frame.
+    fn binary(head: usize, args: &Args, write: impl FnOnce(&mut BytesMut)) -> Self {
+        let mut data = BytesMut::with_capacity(head + args.byte_len() + ENVELOPE);
         write(&mut data);
         Self { frames: SmallVec::from_buf([Frame::Binary(data.freeze())]) }
     }
