@@ -16,7 +16,8 @@ pub struct Handle {
 pub struct UnknownNamespace(pub String);
 
 impl Handle {
-    /// Everyone in a namespace.
+    /// Everyone in a namespace. Ask again each time for a dynamic one: once the last client has left it, it is gone, and what is
+    /// meant for it reaches nobody, also when another one of its name is there.
     ///
     /// # Errors
     /// If there is no such namespace.

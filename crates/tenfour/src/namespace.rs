@@ -78,6 +78,9 @@ impl Namespace {
     /// A namespace for each name that the function accepts, made when somebody joins and removed when the last one leaves.
     /// It is given the name and the JSON text of the first client's `auth`, and says whether the namespace may exist; who
     /// may join is for a [`middleware`](Self::middleware).
+    ///
+    /// The server's list of namespaces is locked meanwhile: decide at once, from what is given or known already, and don't ask
+    /// a [`Handle`](crate::Handle) for a namespace, which would wait for itself.
     pub fn accepting(accepts: impl Fn(&str, Option<&str>) -> bool + Send + Sync + 'static) -> Self {
         Self::with_rule(Rule::function(accepts))
     }
