@@ -1,3 +1,4 @@
+use http::{header, request::Parts};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 use tenfour_broker::{Limits, registry::RegistryLimits};
 
@@ -50,7 +51,7 @@ impl Default for Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origins {
-    /// Pages whose origin has the host and port of the request's `Host` header.
+    /// Pages whose origin has the host and port that the request is [for](Self::host_of).
     SameHost,
     /// Any page.
     Any,
@@ -68,6 +69,15 @@ impl Origins {
             Self::SameHost => same_host,
             Self::Any => true,
             Self::Listed(origins) => same_host || origins.iter().any(|listed| listed == origin),
+        }
+    }
+
+    /// The host and port that a request is for: of its `Host` header, or of its URI where it has none, as in HTTP/2.
+    #[must_use]
+    pub fn host_of(request: &Parts) -> Option<&str> {
+        match request.headers.get(header::HOST) {
+            Some(host) => host.to_str().ok(),
+            None => request.uri.authority().map(|authority| authority.as_str()),
         }
     }
 }
@@ -134,6 +144,20 @@ mod tests {
             assert_eq!(origins.allow(origin, Some("localhost:3000")), allowed, "{origins:?} {origin}");
         }
         assert!(!Origins::SameHost.allow("null", None));
+    }
+
+    #[test]
+    fn the_host_of_a_request_is_its_header_or_in_http_2_its_authority() {
+        let host = |uri: &str, header: Option<&str>| {
+            let request = http::Request::get(uri);
+            let request = header.into_iter().fold(request, |request, host| request.header("host", host));
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            Origins::host_of(&parts).map(str::to_owned)
+        };
+        assert_eq!(host("/socket.io/", Some("chat.example")).as_deref(), Some("chat.example"));
+        assert_eq!(host("https://chat.example:8443/socket.io/", None).as_deref(), Some("chat.example:8443"));
+        assert_eq!(host("http://evil.example/", Some("chat.example")).as_deref(), Some("chat.example"));
+        assert_eq!(host("/socket.io/", None), None);
     }
 
     #[test]

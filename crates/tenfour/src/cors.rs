@@ -44,7 +44,7 @@ impl Cors {
             origins => {
                 let origins = origins.clone();
                 AllowOrigin::predicate(move |origin: &HeaderValue, request| {
-                    let host = request.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+                    let host = Origins::host_of(request);
                     origin.to_str().is_ok_and(|origin| origins.allow(origin, host))
                 })
             }

@@ -9,7 +9,7 @@ use crate::{
     server::Shared,
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use std::{error::Error, sync::Arc};
 use tenfour_session::{
@@ -51,7 +51,7 @@ where
     B: http_body::Body<Data = Bytes> + Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    check_origin(&server.config, &parts.headers)?;
+    check_origin(&server.config, parts)?;
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let admission = route(server, parts, &query, intent)?;
     match (admission, intent) {
@@ -89,15 +89,10 @@ fn route<'q>(
     Ok(admission)
 }
 
-fn check_origin(config: &Config, headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+fn check_origin(config: &Config, parts: &Parts) -> Result<(), Refusal> {
+    let Some(origin) = parts.headers.get(header::ORIGIN) else { return Ok(()) };
     let origin = origin.to_str().map_err(|_| Refusal::BadRequest)?;
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    if config.origins == Origins::Any || config.origins.allow(origin, host) {
-        Ok(())
-    } else {
-        Err(Refusal::Forbidden)
-    }
+    if config.origins.allow(origin, Origins::host_of(parts)) { Ok(()) } else { Err(Refusal::Forbidden) }
 }
 
 fn handshake(config: &Config, parts: &Parts) -> Result<Handshake, Refusal> {

@@ -55,7 +55,7 @@ pub(super) fn upgrade(
 
 /// The session of a WebSocket whose handshake is answered elsewhere.
 pub(crate) fn open(server: &Arc<Shared>, parts: &Parts) -> Result<(Arc<Link>, WebSocketId), Refusal> {
-    check_origin(&server.config, &parts.headers)?;
+    check_origin(&server.config, parts)?;
     let query = parts.uri.query().unwrap_or_default();
     let admission = route(server, parts, query, Intent::WebSocket)?;
     attach(server, parts, admission)
