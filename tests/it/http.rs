@@ -2,16 +2,17 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use crate::server::{TestServer, echo, quiet, serve, told, until};
+use crate::{
+    server::{TestServer, echo, quiet, serve, told, until},
+    stream::{Peer, opened_by},
+};
 use axum::{Router, routing::get};
-use bytes::BytesMut;
 use tenfour::{
     Cookie, DisconnectReason, Namespace, SameSite, Socket,
     session::engineio::{Refusal, TransportKind, Transports, Upgrade},
-    wire::websocket::{Decoder, Message, Opcode, Role, encode_masked},
+    wire::websocket::Message,
 };
 use tenfour_testkit::client::{Client, Error, Options, Polling, http::request};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 const POLLING: &str = "?EIO=4&transport=polling";
 
@@ -121,46 +122,11 @@ async fn transports_and_upgrades_can_be_left_out() {
     assert!(Polling::open(without.addr).await.unwrap().handshake().upgrades.is_empty());
 }
 
-/// The client's end of a stream on which a WebSocket is served.
-struct Peer {
-    stream: DuplexStream,
-    decoder: Decoder,
-    received: BytesMut,
-}
-
-impl Peer {
-    async fn send(&mut self, text: &str) {
-        let mut frame = BytesMut::new();
-        encode_masked(Opcode::Text, text.as_bytes(), [1, 2, 3, 4], &mut frame);
-        self.stream.write_all(&frame).await.unwrap();
-    }
-
-    async fn receive(&mut self) -> Message {
-        loop {
-            let mut input = &self.received[..];
-            let message = self.decoder.decode(&mut input).unwrap();
-            let rest = input.len();
-            let _ = self.received.split_to(self.received.len() - rest);
-            if let Some(message) = message {
-                return message;
-            }
-            assert_ne!(self.stream.read_buf(&mut self.received).await.unwrap(), 0, "the end");
-        }
-    }
-}
-
-fn opened_by(target: &str) -> http::request::Parts {
-    http::Request::get(target).body(()).unwrap().into_parts().0
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_whose_handshake_was_answered_elsewhere_is_served() {
     let server = quiet().namespace(echo("/")).build().unwrap();
     // A pipe of few bytes, so that each frame takes many writes.
-    let (stream, served) = tokio::io::duplex(7);
-    let request = opened_by("/socket.io/?EIO=4&transport=websocket&token=x");
-    let serving = tokio::spawn(server.inner().serve_websocket(served, &request).unwrap());
-    let mut peer = Peer { stream, decoder: Decoder::new(Role::Client, 1 << 20), received: BytesMut::new() };
+    let (mut peer, serving) = Peer::open(&server, 7);
     assert!(matches!(peer.receive().await, Message::Text(text) if text.starts_with("0{\"sid\"")));
     peer.send("40").await;
     assert!(matches!(peer.receive().await, Message::Text(text) if text.starts_with("40{\"sid\"")));
@@ -180,10 +146,7 @@ async fn a_stream_ends_with_the_future_that_serves_it() {
         std::future::ready(())
     });
     let server = quiet().namespace(namespace).build().unwrap();
-    let (stream, served) = tokio::io::duplex(1024);
-    let request = opened_by("/socket.io/?EIO=4&transport=websocket");
-    let serving = tokio::spawn(server.inner().serve_websocket(served, &request).unwrap());
-    let mut peer = Peer { stream, decoder: Decoder::new(Role::Client, 1 << 20), received: BytesMut::new() };
+    let (mut peer, serving) = Peer::open(&server, 1024);
     peer.receive().await;
     peer.send("40").await;
     peer.receive().await;

@@ -6,4 +6,5 @@ mod hostile;
 mod http;
 mod no_std;
 mod server;
+mod stream;
 mod workspace;

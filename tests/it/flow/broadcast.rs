@@ -1,6 +1,9 @@
 //! What is said to many, asked of many, and done to many.
 
-use crate::server::{TestServer, Told, echo, fill, quiet, told};
+use crate::{
+    server::{TestServer, Told, echo, fill, quiet, told},
+    stream::Peer,
+};
 use std::{collections::BTreeSet, time::Duration};
 use tenfour::{
     Answers, Broadcast, HandlerResult, NoAnswer, RemoteSocket, RequestError, Socket, SocketId, broker::Why,
@@ -162,11 +165,12 @@ async fn a_broadcast_names_each_who_was_not_asked() {
         let _ = tell.send(socket);
         std::future::ready(())
     });
-    let server = TestServer::start(quiet().overflow(Overflow::Refuse).namespace(namespace)).await;
-    let _stalled = server.joined().await;
+    let server = quiet().overflow(Overflow::Refuse).namespace(namespace).build().unwrap();
+    let _stalled = Peer::joined(&server).await;
     let socket = sockets.next().await;
-    fill(&everyone(&server)).await;
-    let asked = everyone(&server).emit_with_ack::<u64>("question", &()).await.unwrap();
+    let everyone = server.handle().namespace("/").unwrap();
+    fill(&everyone).await;
+    let asked = everyone.emit_with_ack::<u64>("question", &()).await.unwrap();
     assert_eq!(asked.missing, [(socket.id(), Why::Refused)]);
     let error = socket.emit_with_ack::<u64>("question", &()).await.unwrap_err();
     assert!(matches!(error, RequestError::NoAnswer(NoAnswer::Refused)), "{error}");

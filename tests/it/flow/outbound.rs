@@ -1,6 +1,9 @@
 //! What the application sends arrives, or the application is told that it does not.
 
-use crate::server::{TestServer, Told, echo, fill, quiet, soon, told, until};
+use crate::{
+    server::{TestServer, Told, echo, fill, quiet, soon, told, until},
+    stream::Peer,
+};
 use std::time::Duration;
 use tenfour::{
     Broadcast, DisconnectReason, EmitError, HandlerResult, Namespace, ServerBuilder, Socket,
@@ -117,16 +120,17 @@ async fn a_slow_consumer_is_disconnected_and_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_consumer_is_refused_what_is_over_its_bound_and_gets_the_rest() {
-    let (server, _sockets) = start(quiet().overflow(Overflow::Refuse)).await;
-    let mut stalled = server.joined().await;
-    let everyone = everyone(&server);
+    let server = quiet().overflow(Overflow::Refuse).namespace(echo("/")).build().unwrap();
+    let mut stalled = Peer::joined(&server).await;
+    let everyone = server.handle().namespace("/").unwrap();
     let queued = fill(&everyone).await;
     assert_eq!(everyone.emit("refused", &()).unwrap().refused, 1);
     for _ in 0..queued {
-        assert!(stalled.receive_text().await.unwrap().starts_with("42[\"fill\""));
+        let fill = stalled.receive().await;
+        assert!(matches!(&fill, Message::Text(text) if text.starts_with("42[\"fill\"")), "{fill:?}");
     }
     assert_eq!(everyone.emit("later", &()).unwrap().queued, 1);
-    stalled.expect_text("42[\"later\"]").await.unwrap();
+    assert_eq!(stalled.receive().await, Message::Text("42[\"later\"]".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,24 +162,29 @@ async fn an_emit_waits_for_a_client_that_does_not_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emit_that_waits_ends_with_its_socket() {
-    let (server, mut sockets) = start(quiet()).await;
-    let text = "x".repeat(64 * KILOBYTE);
-    for end in ["reset", "disconnect", "close"] {
-        let client = server.joined().await;
+    for end in ["the client goes", "disconnect", "close"] {
+        let (tell, mut sockets) = told();
+        let namespace = Namespace::new("/").on_connect(move |socket: Socket| {
+            let _ = tell.send(socket);
+            std::future::ready(())
+        });
+        let server = quiet().send_queue(16 * KILOBYTE).namespace(namespace).build().unwrap();
+        let (mut client, _serving) = Peer::open(&server, KILOBYTE);
+        client.send("40").await;
         let socket = sockets.next().await;
-        // Until one waits: the kernel may go on taking for a while.
-        let emit = loop {
-            let mut emit = Box::pin(socket.emit("fill", &text));
-            if tokio::time::timeout(Duration::from_millis(50), &mut emit).await.is_err() {
-                break emit;
-            }
-        };
+        let text = "x".repeat(KILOBYTE);
+        until("a full queue", || matches!(socket.try_emit("x", &text), Err(EmitError::Full))).await;
+        let mut emit = Box::pin(socket.emit("never", &text));
+        // Some of what is queued may be on its way to the pipe.
+        while tokio::time::timeout(Duration::from_millis(20), &mut emit).await.is_ok() {
+            emit = Box::pin(socket.emit("never", &text));
+        }
         match end {
-            "reset" => drop(client),
+            "the client goes" => drop(client),
             "disconnect" => socket.disconnect(),
             _ => socket.close(),
         }
-        let error = soon(format_args!("the end of an emit by {end}"), emit).await.unwrap_err();
+        let error = soon(format_args!("the end of an emit: {end}"), emit).await.unwrap_err();
         assert!(matches!(error, EmitError::Disconnected), "{end}: {error}");
         assert!(matches!(socket.try_emit("gone", &()), Err(EmitError::Disconnected)), "{end}");
         assert!(!socket.emit_volatile("gone", &()).unwrap(), "{end}");
@@ -184,16 +193,16 @@ async fn an_emit_that_waits_ends_with_its_socket() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volatile_event_is_for_those_who_can_take_it_at_once() {
-    let (server, mut sockets) = start(quiet().overflow(Overflow::Refuse)).await;
-    let mut client = server.joined().await;
-    let socket = sockets.next().await;
-    assert!(socket.emit_volatile("tick", &1).unwrap());
-    client.expect_text("42[\"tick\",1]").await.unwrap();
-    fill(&everyone(&server)).await;
-    assert!(!socket.emit_volatile("tick", &2).unwrap());
-    let reach = everyone(&server).volatile().emit("tick", &3).unwrap();
+    let server = quiet().overflow(Overflow::Refuse).namespace(echo("/")).build().unwrap();
+    let mut client = Peer::joined(&server).await;
+    let everyone = server.handle().namespace("/").unwrap();
+    assert_eq!(everyone.clone().volatile().emit("tick", &1).unwrap().queued, 1);
+    assert_eq!(client.receive().await, Message::Text("42[\"tick\",1]".into()));
+    fill(&everyone).await;
+    let dropped = everyone.counters().volatile_dropped;
+    let reach = everyone.clone().volatile().emit("tick", &2).unwrap();
     assert_eq!((reach.queued, reach.dropped, reach.refused), (0, 1, 0));
-    assert_eq!(everyone(&server).counters().volatile_dropped, 1);
+    assert_eq!(everyone.counters().volatile_dropped, dropped + 1);
 }
 
 /// Volatile events never wait in the queue of a client that does not read: there is room in it for those that matter.
