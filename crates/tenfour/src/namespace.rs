@@ -77,7 +77,8 @@ impl Namespace {
 
     /// A namespace for each name that the function accepts, made when somebody joins and removed when the last one leaves.
     /// It is given the name and the JSON text of the first client's `auth`, and says whether the namespace may exist; who
-    /// may join is for a [`middleware`](Self::middleware).
+    /// may join is for a [`middleware`](Self::middleware). It is called while the server holds its list of namespaces: it
+    /// must decide at once, and may not call the server.
     ///
     /// The server's list of namespaces is locked meanwhile: decide at once, from what is given or known already, and don't ask
     /// a [`Handle`](crate::Handle) for a namespace, which would wait for itself.

@@ -1,11 +1,9 @@
 //! What a handler answers.
 
+use crate::socket::acceptable;
 use serde::Serialize;
 use std::fmt;
-use tenfour_tokio::{
-    broker::Body,
-    wire::{json, socketio::Args},
-};
+use tenfour_tokio::{broker::Body, wire::socketio::Args};
 
 /// What a handler returns: the acknowledgement, or an error that is answered in its place.
 pub type HandlerResult<T = ()> = Result<T, HandlerError>;
@@ -96,13 +94,9 @@ impl<T: Serialize> IntoReply for Ack<T> {
 
 impl<T: Serialize> IntoReply for HandlerResult<T> {
     fn into_reply(self) -> Option<Body> {
-        let body = self.and_then(|value| Ok(to_body(&value)?));
+        let body = self.and_then(|value| Ok(from_args(acceptable(Args::serialize(&value)?)?)));
         Some(body.unwrap_or_else(|error| error.to_body()))
     }
-}
-
-pub(crate) fn to_body<T: Serialize + ?Sized>(values: &T) -> Result<Body, json::Error> {
-    Args::serialize(values).map(from_args)
 }
 
 pub(crate) fn from_args(args: Args) -> Body {
@@ -116,5 +110,21 @@ pub(crate) fn to_args(body: Body) -> Args {
         Body::Text(text) => Args::serialize(&*text).unwrap_or_default(),
         Body::Binary(data) => Args::serialize(&data).unwrap_or_default(),
         _ => Args::empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    /// The stock clients' parsers close the connection over more.
+    #[test]
+    fn an_answer_with_more_bytes_than_a_client_takes_is_an_error() {
+        let answer = |count| HandlerResult::Ok(vec![Bytes::from_static(b"x"); count]).into_reply().unwrap();
+        assert!(matches!(answer(10), Body::Json { attachments, .. } if attachments.len() == 10));
+        let Body::Json { args, attachments } = answer(11) else { panic!() };
+        assert!(args.starts_with(r#"{"error":"the event has 11 binary values"#), "{args}");
+        assert!(attachments.is_empty());
     }
 }

@@ -39,6 +39,14 @@ pub enum EmitError {
     /// The event's name is one of those that Socket.IO keeps for itself.
     #[error("the event name {0:?} is reserved; choose another one")]
     Reserved(ByteString),
+    /// The event has more binary values than a client accepts: the stock ones close the connection.
+    #[error(
+        "the event has {count} binary values, and clients accept {MAX_ATTACHMENTS}; put some of them into one"
+    )]
+    TooManyAttachments {
+        /// How many it has.
+        count: usize,
+    },
     /// The event's data has no JSON form.
     #[error("the event's data cannot be written: {0}")]
     Data(#[from] json::Error),
@@ -275,6 +283,9 @@ impl From<TryEmitError> for EmitError {
     }
 }
 
+/// What the stock clients' parsers accept of one packet.
+const MAX_ATTACHMENTS: usize = 10;
+
 pub(crate) fn message<T: Serialize + ?Sized>(event: &str, data: &T) -> Result<Message, EmitError> {
     message_of(event, Args::serialize(data)?)
 }
@@ -283,7 +294,15 @@ pub(crate) fn message_of(event: &str, args: Args) -> Result<Message, EmitError> 
     if EventName::is_reserved(event) {
         return Err(EmitError::Reserved(event.into()));
     }
-    Ok(Message::new(event, from_args(args)))
+    Ok(Message::new(event, from_args(acceptable(args)?)))
+}
+
+/// What a stock client takes without closing the connection.
+pub(crate) fn acceptable(args: Args) -> Result<Args, EmitError> {
+    match args.attachments().len() {
+        0..=MAX_ATTACHMENTS => Ok(args),
+        count => Err(EmitError::TooManyAttachments { count }),
+    }
 }
 
 /// One value is read as itself, several as a tuple, none as `()`.

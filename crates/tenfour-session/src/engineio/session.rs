@@ -217,7 +217,7 @@ impl ServerSession {
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due; changes with every other call.
+    /// When [`handle_timeout`](Self::handle_timeout) is due; may change with every other call.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let probe = match &self.transport {

@@ -190,7 +190,7 @@ impl ServerSession {
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due; changes with every other call.
+    /// When [`handle_timeout`](Self::handle_timeout) is due; may change with every other call.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         earliest([self.engine.poll_timeout(), self.own_timeout()])
