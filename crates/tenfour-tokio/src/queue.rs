@@ -138,7 +138,7 @@ async fn connect(socket: &Socket) {
     match admitted.unwrap_or_else(|| Err(ConnectError::new("Internal error"))) {
         Ok(()) => match socket.join_namespace() {
             Ok(true) => {
-                guarded(socket, || application.connected(socket.clone())).await;
+                guarded(socket, || application.connected(socket.clone().in_handler())).await;
             }
             Ok(false) => {}
             Err(error) => socket.link().turn_away(socket, &error),

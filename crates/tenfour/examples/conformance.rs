@@ -218,7 +218,7 @@ fn order(lab: Namespace) -> Namespace {
     lab.on("order", async |socket: Socket, number: u64| -> HandlerResult<Order> {
         let mut order: Order = socket.data()?.unwrap_or_default();
         order.inversions += u64::from(number != order.next);
-        order.next = number + 1;
+        order.next = number.wrapping_add(1);
         order.count += 1;
         socket.set_data(&order)?;
         Ok(order)

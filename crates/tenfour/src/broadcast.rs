@@ -209,6 +209,12 @@ impl RemoteSocket {
         self.socket.handshake()
     }
 
+    /// It alone, to be sent to, put into rooms or disconnected; requests wait for as long as `timeout`.
+    pub fn only(&self, timeout: Duration) -> Broadcast {
+        let target = Target::socket(self.id());
+        Broadcast { target, ..Broadcast::new(self.socket.space().clone(), timeout) }
+    }
+
     /// The rooms that it was in, the room of its own id first.
     #[must_use]
     pub fn rooms(&self) -> &[String] {

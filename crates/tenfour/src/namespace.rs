@@ -6,7 +6,12 @@ use crate::{
 };
 use bytestring::ByteString;
 use http::Extensions;
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 use tenfour_tokio::{
     broker::registry::{Pattern, PatternError, Rule},
     wire::socketio::EventName,
@@ -83,7 +88,13 @@ impl Namespace {
     /// The server's list of namespaces is locked meanwhile: decide at once, from what is given or known already, and don't ask
     /// a [`Handle`](crate::Handle) for a namespace, which would wait for itself.
     pub fn accepting(accepts: impl Fn(&str, Option<&str>) -> bool + Send + Sync + 'static) -> Self {
-        Self::with_rule(Rule::function(accepts))
+        Self::with_rule(Rule::function(move |name, auth| {
+            let decided = catch_unwind(AssertUnwindSafe(|| accepts(name, auth)));
+            decided.unwrap_or_else(|_| {
+                tracing::error!(%name, "the function that accepts namespaces panicked");
+                false
+            })
+        }))
     }
 
     fn with_rule(rule: Rule) -> Self {

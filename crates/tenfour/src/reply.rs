@@ -35,8 +35,7 @@ impl HandlerError {
             error: &'a str,
         }
         // A text always has a JSON form.
-        to_body(&Told { error: &self.message })
-            .unwrap_or_else(|_| Body::json(r#"{"error":"Internal error"}"#))
+        from_args(Args::serialize(&Told { error: &self.message }).unwrap_or_default())
     }
 }
 

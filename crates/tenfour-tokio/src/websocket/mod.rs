@@ -52,8 +52,12 @@ pub(crate) struct SocketTask<S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Serving,
-    /// The close frame is queued: nothing is read but the client's.
-    Closing {
+    /// The close frame is the last one to be written, and nothing is read any more.
+    Flushing {
+        until: Instant,
+    },
+    /// It is written. What the client sends is read for its close frame alone.
+    Leaving {
         until: Instant,
     },
 }
@@ -92,7 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
     fn round(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Progress>> {
         self.link.settle();
         let Status { serves, accepts_input, deadline } = self.link.status(self.socket);
-        if let Phase::Closing { until } = self.phase {
+        if let Phase::Flushing { until } | Phase::Leaving { until } = self.phase {
             return self.close(cx, until);
         }
         if !serves {
@@ -181,7 +185,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
             Poll::Pending => Poll::Pending,
         };
         if outbox.end() == End::Closed {
-            self.phase = Phase::Closing { until: Instant::now() + CLOSING };
+            let patience = self.link.server.config.node.session.engine.close_timeout;
+            self.phase = Phase::Flushing { until: Instant::now() + patience };
         }
         match (written, was_blocked) {
             (Poll::Pending, false) => self.link.handle([Input::WriteBlocked { socket }]),
@@ -207,6 +212,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketTask<S> {
         if let Some(outbox) = &mut self.blocked {
             ready!(outbox.poll_write(cx, Pin::new(&mut self.stream)))?;
             self.blocked = None;
+        }
+        if let Phase::Flushing { .. } = self.phase {
+            self.phase = Phase::Leaving { until: Instant::now() + CLOSING };
+            return Poll::Ready(Ok(Progress::Made));
         }
         ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         let mut scratch = [0; 1024];
