@@ -3,7 +3,7 @@
 use super::still_serves;
 use crate::server::{NEVER, TestServer, Told, echo, quiet, soon, told};
 use std::time::Duration;
-use tenfour::{DisconnectReason, Socket, wire::websocket::Message};
+use tenfour::{DisconnectReason, Socket, socketio::Encoding, wire::websocket::Message};
 use tenfour_testkit::client::Polling;
 
 /// An echo that tells why each of its sockets left.
@@ -256,6 +256,41 @@ async fn a_namespace_without_handlers_answers_all_the_same() {
     let mut client = server.joined().await;
     client.send_texts(["42[\"error\",{}]", "42[\"error\"]", "421[\"error\",1]"]).await.unwrap();
     client.expect_text("431[{\"error\":\"no handler for the event \\\"error\\\"\"}]").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_bad_packet_of_messagepack_ends_its_websocket_alone() {
+    /// `{"type":0,"nsp":"/"}`
+    const CONNECT: &[u8] = b"\x82\xa4type\x00\xa3nsp\xa1/";
+    let server = TestServer::start(quiet().encoding(Encoding::MessagePack).namespace(echo("/"))).await;
+    let deep =
+        [b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa7message", &*b"\x91".repeat(5000), b"\xc0"].concat();
+    for bad in [
+        &b""[..],
+        b"\xc1",
+        b"\x82\xa4type",
+        b"\xdf\xff\xff\xff\xff",
+        b"\x81\xa4type\x02",
+        b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x90",
+        b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\xdd\xff\xff\xff\xff",
+        b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x91\xdb\xff\xff\xff\xff",
+        b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x91\xa7connect",
+        b"\x83\xa4type\x05\xa3nsp\xa1/\xa4data\x91\xa1x",
+        b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x91\xa1\xff",
+        CONNECT,
+        &deep,
+    ] {
+        let mut client = server.open().await;
+        let messages = [CONNECT, bad].map(|packet| Message::Binary(packet.to_vec().into()));
+        client.connection().send_all(&messages).await.unwrap();
+        soon(format_args!("the end after {bad:?}"), client.connection().expect_end()).await.unwrap();
+    }
+    let mut client = server.open().await;
+    client.send_text("40").await.unwrap();
+    client.connection().expect_end().await.unwrap();
+    let mut client = server.open().await;
+    client.connection().send(&Message::Binary(CONNECT.into())).await.unwrap();
+    assert!(matches!(client.connection().receive().await.unwrap(), Message::Binary(_)), "it still serves");
 }
 
 /// CVE-2020-36049: a text whose parts are put together at a cost that grows with its square.

@@ -156,7 +156,7 @@ async fn a_hostile_client_does_not_disturb_its_neighbour() {
             }
         }));
     }
-    for number in 0..300 {
+    for number in 0..60 {
         let answer = neighbour.request("/", number, "echo", &number.to_string()).await.unwrap();
         assert_eq!(&**answer.json(), number.to_string());
     }
