@@ -30,7 +30,8 @@ pub trait Application: Send + Sync + 'static {
     /// Whether a socket may join its namespace. It cannot be sent to yet.
     fn connect(&self, socket: Socket) -> BoxFuture<Result<(), ConnectError>>;
 
-    /// The socket has joined.
+    /// The socket has joined. Its client may have gone by now, which [`disconnected`](Self::disconnected) tells after the messages
+    /// that it left behind.
     fn connected(&self, socket: Socket) -> BoxFuture<()>;
 
     /// A message came; the result is the answer for a client that awaits one.

@@ -137,10 +137,9 @@ async fn connect(socket: &Socket) {
     let admitted = guarded(socket, || application.connect(socket.clone())).await;
     match admitted.unwrap_or_else(|| Err(ConnectError::new("Internal error"))) {
         Ok(()) => match socket.join_namespace() {
-            Ok(true) => {
+            Ok(()) => {
                 guarded(socket, || application.connected(socket.clone().in_handler())).await;
             }
-            Ok(false) => {}
             Err(error) => socket.link().turn_away(socket, &error),
         },
         Err(error) => socket.link().turn_away(socket, &error),

@@ -43,10 +43,10 @@ enum State {
     Joining { data: Option<ByteString> },
     /// It is a member of the namespace.
     Joined,
-    /// It was one.
+    /// It was one, or was let in when its client had gone.
     Left,
-    /// It never became one.
-    Refused,
+    /// Its client has gone, or was refused, before it was let in.
+    Gone,
 }
 
 /// Where a handle is used.
@@ -310,29 +310,30 @@ impl Socket {
         self.queue().push(item).then(|| self.clone())
     }
 
-    /// Makes it a member of its namespace, and tells the client before anything else is sent to it. `false` where the
-    /// client has gone.
-    pub(crate) fn join_namespace(&self) -> Result<bool, ConnectError> {
+    /// Makes it a member of its namespace, and tells the client before anything else is sent to it. A client that has gone
+    /// meanwhile is one that goes right afterwards: what it said is heard all the same.
+    pub(crate) fn join_namespace(&self) -> Result<(), ConnectError> {
         let Inner { id, link, space, state, .. } = &*self.inner;
         let mut namespace = space.lock();
         let mut state = state.lock();
-        let State::Joining { data } = &mut *state else {
+        if let State::Joining { data } = &mut *state {
+            namespace.insert(*id, self.clone()).map_err(|_| ConnectError::new("Namespace is full"))?;
+            if let Some(data) = data.take() {
+                // Its length was checked when it was set.
+                let _ = namespace.set_data(*id, data);
+            }
+            if link.accept(self) {
+                *state = State::Joined;
+                tracing::debug!(socket = %id, namespace = %space.name(), "joined");
+                return Ok(());
+            }
+            namespace.remove(*id);
+        } else {
             // The session waits for this before its client may ask again.
             link.accept(self);
-            return Ok(false);
-        };
-        namespace.insert(*id, self.clone()).map_err(|_| ConnectError::new("Namespace is full"))?;
-        if let Some(data) = data.take() {
-            // Its length was checked when it was set.
-            let _ = namespace.set_data(*id, data);
         }
-        if !link.accept(self) {
-            namespace.remove(*id);
-            return Ok(false);
-        }
-        *state = State::Joined;
-        tracing::debug!(socket = %id, namespace = %space.name(), "joined");
-        Ok(true)
+        *state = State::Left;
+        Ok(())
     }
 
     /// Takes it out of its namespace, once its link has let go of it. The socket, if its queue must now be started.
@@ -341,11 +342,13 @@ impl Socket {
         {
             let mut namespace = space.lock();
             let mut state = state.lock();
-            if *state == State::Joined {
-                namespace.remove(*id);
-                *state = State::Left;
-            } else {
-                *state = State::Refused;
+            match *state {
+                State::Joining { .. } => *state = State::Gone,
+                State::Joined => {
+                    namespace.remove(*id);
+                    *state = State::Left;
+                }
+                State::Left | State::Gone => {}
             }
         }
         link.notify_departure();

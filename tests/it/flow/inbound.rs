@@ -118,6 +118,47 @@ async fn an_event_directly_before_the_end_is_heard_before_it_over_polling() {
     }
 }
 
+/// Neither does it wait for an answer, nor for anything else: it has said what it had to say.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_joins_speaks_and_goes_in_one_breath_is_heard() {
+    let (server, mut told) = telling_server().await;
+    for number in 0..50 {
+        let event = format!("42[\"last\",{number}]");
+        for end in [Message::Text("41".into()), Message::Text("1".into()), Message::Close(None)] {
+            let mut client = server.open().await;
+            let messages = [Message::Text("40".into()), Message::Text((&*event).into()), end];
+            client.connection().send_all(&messages).await.unwrap();
+            assert_eq!([told.next().await, told.next().await], [format!("last {number}"), "end".into()]);
+        }
+        let polling = Polling::open(server.addr).await.unwrap();
+        polling.post(format!("40\u{1e}{event}\u{1e}1").as_bytes()).await.unwrap();
+        assert_eq!([told.next().await, told.next().await], [format!("last {number}"), "end".into()]);
+    }
+    server.connections(50).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_not_let_in_is_not_heard() {
+    let (tell, mut told) = told();
+    let namespace = Namespace::new("/")
+        .middleware(async || {
+            tokio::task::yield_now().await;
+            Err::<(), _>(tenfour::ConnectError::new("no"))
+        })
+        .on("last", move || {
+            let _ = tell.send(());
+            std::future::ready(())
+        });
+    let server = TestServer::start(quiet().namespace(namespace)).await;
+    for _ in 0..20 {
+        let mut client = server.open().await;
+        client.send_texts(["40", "42[\"last\"]", "41", "1"]).await.unwrap();
+        client.connection().expect_end().await.unwrap();
+    }
+    server.connections(0).await;
+    assert!(told.now().is_none());
+}
+
 /// The handlers are behind, so that nothing is read and no pong is seen, for longer than a ping and its pong may take.
 #[tokio::test(flavor = "multi_thread")]
 async fn at_the_bound_reading_rests_and_time_rests_with_it() {
