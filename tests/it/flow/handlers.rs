@@ -8,7 +8,10 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tenfour::{ConnectError, HandlerResult, Namespace, RequestError, Server, Socket, broker::Why};
+use tenfour::{
+    ConnectError, HandlerResult, Namespace, RequestError, Server, Socket,
+    broker::{Limits, Why},
+};
 use tenfour_testkit::client::{Client, Options, Pongs};
 use tokio::sync::Semaphore;
 
@@ -288,6 +291,30 @@ async fn a_request_without_an_answer_says_why() {
     assert_eq!(all.unwrap().missing, [(socket.id(), Why::Disconnected)]);
     let error = soon("a refusal", socket.emit_with_ack::<u64>("question", &())).await.unwrap_err();
     assert!(matches!(error, RequestError::NoAnswer(tenfour::NoAnswer::Disconnected)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_nobody_awaits_any_more_is_forgotten() {
+    let (tell, mut sockets) = told();
+    let namespace = echo("/").on_connect(move |socket: Socket| {
+        let _ = tell.send(socket);
+        std::future::ready(())
+    });
+    let mut limits = Limits::default();
+    limits.pending_requests_per_socket = 1;
+    let server = TestServer::start(quiet().namespace_limits(limits).namespace(namespace)).await;
+    let mut client = server.joined().await;
+    let socket = sockets.next().await;
+    for question in 0..10 {
+        let request = socket.emit_with_ack::<u64>("question", &());
+        assert!(tokio::time::timeout(Duration::from_millis(5), request).await.is_err());
+        client.expect_text(&format!("42{question}[\"question\"]")).await.unwrap();
+    }
+    let (answer, ()) = tokio::join!(socket.emit_with_ack::<u64>("question", &()), async {
+        client.expect_text("4210[\"question\"]").await.unwrap();
+        client.send_text("4310[1]").await.unwrap();
+    });
+    assert_eq!(answer.unwrap(), 1);
 }
 
 /// What a client answers to another one's question is no answer.

@@ -241,10 +241,12 @@ async fn a_post_waits_until_the_handlers_have_caught_up() {
     let events: Vec<_> = (0..100).map(|number| format!("42[\"n\",{number}]")).collect();
     let first = format!("40\u{1e}{}", events.join("\u{1e}"));
     assert_eq!(polling.post(first.as_bytes()).await.unwrap().text(), "ok");
-    let second = tokio::spawn({
+    let mut second = tokio::spawn({
         let polling = polling.clone();
         async move { polling.post(b"42[\"n\",100]").await }
     });
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut second).await;
+    assert!(early.is_err(), "it waits: {early:?}");
     gate.add_permits(100);
     for number in 0..100 {
         assert_eq!(told.next().await, number);

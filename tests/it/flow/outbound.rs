@@ -198,11 +198,17 @@ async fn a_volatile_event_is_for_those_who_can_take_it_at_once() {
     let everyone = server.handle().namespace("/").unwrap();
     assert_eq!(everyone.clone().volatile().emit("tick", &1).unwrap().queued, 1);
     assert_eq!(client.receive().await, Message::Text("42[\"tick\",1]".into()));
-    fill(&everyone).await;
+    let mut queued = fill(&everyone).await;
     let dropped = everyone.counters().volatile_dropped;
     let reach = everyone.clone().volatile().emit("tick", &2).unwrap();
     assert_eq!((reach.queued, reach.dropped, reach.refused), (0, 1, 0));
     assert_eq!(everyone.counters().volatile_dropped, dropped + 1);
+    while queued > 0 {
+        client.receive().await;
+        queued -= 1;
+    }
+    until("its turn", || everyone.clone().volatile().emit("tick", &3).unwrap().queued == 1).await;
+    assert_eq!(client.receive().await, Message::Text("42[\"tick\",3]".into()));
 }
 
 /// Volatile events never wait in the queue of a client that does not read: there is room in it for those that matter.
