@@ -74,9 +74,23 @@ impl Server {
     }
 }
 
+/// Many at a time, as clients come: a server whose memory depends on it shows what it takes then.
 fn connect_all(address: &str, count: usize) -> Result<Vec<TcpStream>> {
-    (0..count).map(|_| connect(address)).collect()
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|first| {
+                let mine = (first..count).step_by(THREADS);
+                scope.spawn(move || {
+                    mine.map(|_| connect(address).map_err(|error| error.to_string())).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let connected = threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default());
+        connected.map(|stream| Ok(stream?)).collect()
+    })
 }
+
+const THREADS: usize = 64;
 
 /// A connection that has joined the main namespace.
 fn connect(address: &str) -> Result<TcpStream> {
