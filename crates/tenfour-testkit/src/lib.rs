@@ -5,6 +5,8 @@
 pub mod client;
 pub mod clock;
 #[cfg(feature = "tokio")]
+pub mod datagram;
+#[cfg(feature = "tokio")]
 pub mod proxy;
 pub mod stock;
 #[cfg(feature = "tokio")]
