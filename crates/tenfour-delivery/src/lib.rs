@@ -3,5 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod id;
+#[doc(hidden)]
+pub mod mutant;
 pub mod number;
 pub mod time;
