@@ -3,6 +3,7 @@
 
 mod app;
 mod broadcast;
+pub mod client;
 mod connect_error;
 mod cors;
 mod extract;
