@@ -2,6 +2,10 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
+pub mod dedup;
+pub mod entry;
 pub mod id;
 #[doc(hidden)]
 pub mod mutant;
