@@ -14,7 +14,7 @@ use thiserror::Error;
 /// assert_eq!((error.kind(), error.offset()), (DecodeErrorKind::Json, 9));
 /// assert_eq!(error.to_string(), "malformed JSON, at byte 9");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[error("{kind}, at byte {offset}")]
 pub struct DecodeError {
     kind: DecodeErrorKind,
@@ -42,14 +42,15 @@ impl DecodeError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
-    /// A packet of no bytes.
+    /// A packet or frame of no bytes.
     #[error("empty packet")]
     Empty,
-    /// The first byte names no packet type of the protocol.
+    /// The first byte names no packet type of the protocol, or an extension that must be understood and is not.
     #[error("unknown packet type")]
     PacketType,
-    /// More bytes than [`Limits::payload_bytes`](crate::Limits::payload_bytes).
-    #[error("larger than the limit `payload_bytes`")]
+    /// More bytes than [`Limits::payload_bytes`](crate::Limits::payload_bytes), or in a native frame than its
+    /// `frame_bytes`.
+    #[error("larger than the limit")]
     TooLarge,
     /// More packets than [`Limits::packets_per_payload`](crate::Limits::packets_per_payload).
     #[error("more packets than the limit `packets_per_payload`")]
@@ -105,4 +106,28 @@ pub enum DecodeErrorKind {
     /// Text that is not UTF-8.
     #[error("malformed UTF-8")]
     Utf8,
+    /// A native HELLO that does not begin as one.
+    #[error("not a HELLO of this protocol")]
+    Magic,
+    /// The frame, or the datagram, ends inside a field.
+    #[error("ends inside a field")]
+    Truncated,
+    /// Bytes behind the last field.
+    #[error("bytes behind the last field")]
+    Trailing,
+    /// A number in more bytes than it needs, or of more than 64 bits.
+    #[error("number that is not in its shortest form, or exceeds 64 bits")]
+    Varint,
+    /// A flag that the frame's kind does not have, or two that exclude each other.
+    #[error("flags that this kind of frame does not have")]
+    Flags,
+    /// A number that its field does not take.
+    #[error("value that this field does not take")]
+    Value,
+    /// A name or text longer than its limit in the native `Limits`.
+    #[error("text longer than its limit")]
+    TooLong,
+    /// More entries in a list than its limit in the native `Limits`.
+    #[error("more entries than the limit of their list")]
+    TooMany,
 }

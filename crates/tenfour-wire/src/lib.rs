@@ -13,6 +13,8 @@ mod error;
 #[cfg(feature = "json")]
 pub mod json;
 mod limits;
+#[cfg(feature = "native")]
+pub mod native;
 #[cfg(feature = "socketio")]
 pub mod socketio;
 #[cfg(feature = "websocket")]

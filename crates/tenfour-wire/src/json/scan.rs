@@ -33,6 +33,18 @@ pub fn validate(text: &str, limits: &Limits) -> Result<(), DecodeError> {
     scanner.end(end)
 }
 
+/// Checks that `text` is the elements of a JSON array without its brackets; `None` if there are none. Whitespace may
+/// surround them.
+pub(crate) fn elements(text: &str, depth: usize, attachments: usize) -> Result<Option<Values>, DecodeError> {
+    let mut scanner = Scanner::new(text, depth, attachments).inside_array();
+    if scanner.end(0).is_ok() {
+        return Ok(None);
+    }
+    let values = scanner.values(0)?;
+    scanner.end(values.next)?;
+    Ok(Some(values))
+}
+
 /// Checks the values of a text where they stand.
 #[derive(Debug)]
 pub(crate) struct Scanner<'a> {

@@ -12,7 +12,10 @@ use serde::{
 use super::sequence::Sequence;
 use crate::{
     DecodeError, DecodeErrorKind, Limits,
-    json::{self, Deserializer, MAX_DEPTH, Missing, scan::Scanner},
+    json::{
+        self, Deserializer, MAX_DEPTH, Missing,
+        scan::{self, Scanner},
+    },
 };
 
 /// The arguments of an event (without its name) or of an acknowledgement.
@@ -56,13 +59,11 @@ impl Args {
         if attachments.len() > limits.attachments {
             return Err(DecodeError::new(DecodeErrorKind::TooManyAttachments, 0));
         }
-        let mut scanner = Scanner::new(&json, limits.json_depth, attachments.len()).inside_array();
-        if scanner.end(0).is_ok() {
-            return Ok(Self { attachments, ..Self::empty() });
-        }
-        let values = scanner.values(0)?;
-        scanner.end(values.next)?;
-        Ok(Self { json: json.slice_ref(&json[values.start..values.end]), attachments })
+        let json = match scan::elements(&json, limits.json_depth, attachments.len())? {
+            Some(values) => json.slice_ref(&json[values.start..values.end]),
+            None => ByteString::new(),
+        };
+        Ok(Self { json, attachments })
     }
 
     pub(super) fn with_attachments(self, attachments: Vec<Bytes>) -> Self {
