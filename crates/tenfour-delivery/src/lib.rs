@@ -4,10 +4,18 @@
 
 extern crate alloc;
 
+pub mod ack;
+pub mod at_most_once;
+pub mod cursor;
 pub mod dedup;
 pub mod entry;
 pub mod id;
+pub mod loss;
 #[doc(hidden)]
 pub mod mutant;
 pub mod number;
+pub mod probe;
+pub mod receive;
+pub mod resume;
 pub mod time;
+pub mod window;

@@ -3,7 +3,7 @@
 //! | space | identity | number | assigned by |
 //! |---|---|---|---|
 //! | a channel's log | its name and [`Epoch`] | [`Offset`] | the log, at commit |
-//! | a session, in one direction | its connection | [`Sequence`] | the sender |
+//! | a session, in one direction | the session; [`Generation`] tells its connections apart | [`Sequence`] | the sender |
 //! | a producer | [`ProducerId`] and [`ProducerEpoch`] | [`ProducerSequence`] | the producer |
 //!
 //! An [`Offset`] is an order and not a count: it increases and may have holes, so it has no `next`. The two sequences
@@ -66,6 +66,18 @@ macro_rules! dense {
             pub const fn next(self) -> Self {
                 Self(self.0.saturating_add(1))
             }
+
+            /// The number `count` places further on; it stops at the last one.
+            #[must_use]
+            pub const fn advance(self, count: u64) -> Self {
+                Self(self.0.saturating_add(count))
+            }
+
+            /// How many numbers there are from `earlier` on up to before this one; none if `earlier` is later.
+            #[must_use]
+            pub const fn since(self, earlier: Self) -> u64 {
+                self.0.saturating_sub(earlier.0)
+            }
         }
     };
 }
@@ -78,10 +90,38 @@ number! {
     /// A place in a channel's log: increasing, not dense.
     Offset(u64)
 }
+
+impl Offset {
+    /// The place before the first entry, which no entry has.
+    pub const START: Self = Self(0);
+
+    /// The last place there can be: the end of a range that is open.
+    pub const END: Self = Self(u64::MAX);
+}
+
 number! {
     /// The place of a message in one direction of a session: dense, from [`Sequence::FIRST`].
     Sequence(u64)
 }
+number! {
+    /// Which connection of a session this is. A higher one fences a lower one.
+    Generation(u32)
+}
+
+impl Generation {
+    /// A session's first connection.
+    pub const FIRST: Self = Self(0);
+
+    /// The generation that fences this one, `None` after 2³² connections: such a session has to begin anew.
+    #[must_use]
+    pub const fn next(self) -> Option<Self> {
+        match self.0.checked_add(1) {
+            Some(next) => Some(Self(next)),
+            None => None,
+        }
+    }
+}
+
 number! {
     /// A producer's identity over its restarts: 128 random bits.
     ProducerId(u128)
@@ -106,5 +146,13 @@ mod tests {
     fn a_dense_space_ends_without_wrapping() {
         assert_eq!(Sequence::new(u64::MAX).next(), Sequence::new(u64::MAX));
         assert_eq!(ProducerSequence::FIRST.next().get(), 1);
+        assert_eq!(Sequence::new(u64::MAX - 1).advance(5), Sequence::new(u64::MAX));
+        assert_eq!(Sequence::new(3).since(Sequence::new(5)), 0);
+    }
+
+    #[test]
+    fn a_generation_that_cannot_be_fenced_is_the_last() {
+        assert_eq!(Generation::FIRST.next(), Some(Generation::new(1)));
+        assert_eq!(Generation::new(u32::MAX).next(), None);
     }
 }
