@@ -1,0 +1,311 @@
+//! What happened in a world, as far as an application, a log or a disk can see it.
+
+use core::time::Duration;
+
+use tenfour_delivery::{
+    loss::{Count, Reason},
+    time::{Instant, WallTime},
+};
+
+/// A client of a world, by its place.
+pub type ClientId = u8;
+/// A channel of a world, by its place.
+pub type ChannelId = u8;
+/// A connection of a world: the how-manieth of all.
+pub type ConnectionId = u32;
+/// A message of a world: every one that an application makes has a number of its own, and carries it.
+pub type MessageId = u32;
+
+/// Something that happened. A run is judged by the list of these alone, and never by what the code under test holds for
+/// true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fact {
+    /// A server began, with an empty log.
+    Started {
+        /// The log's epoch.
+        epoch: u64,
+    },
+    /// An application wrote a publication into its outbox.
+    Offered {
+        /// Whose.
+        by: ClientId,
+        /// Which.
+        message: MessageId,
+        /// Where to.
+        channel: ChannelId,
+        /// How long it is of use.
+        ttl: Option<Duration>,
+    },
+    /// An application forgot a publication: it died before its outbox was on the disk.
+    Forgotten {
+        /// Which.
+        message: MessageId,
+    },
+    /// The log has it.
+    Committed(Committed),
+    /// The log let go of a channel's entries.
+    Trimmed {
+        /// Whose.
+        channel: ChannelId,
+        /// All up to here.
+        through: u64,
+    },
+    /// A publisher was told that its message is committed.
+    Acked {
+        /// Who.
+        by: ClientId,
+        /// Which.
+        message: MessageId,
+        /// In which epoch.
+        epoch: u64,
+        /// Where.
+        offset: u64,
+    },
+    /// A publisher was told that its message will not be committed.
+    Rejected {
+        /// Who.
+        by: ClientId,
+        /// Which.
+        message: MessageId,
+    },
+    /// A subscription begins, or goes on after it was asked for again.
+    Subscribed {
+        /// Who.
+        by: ClientId,
+        /// To what.
+        channel: ChannelId,
+        /// From where on, as asked for.
+        start: Start,
+        /// In which epoch, as answered.
+        epoch: u64,
+        /// From where on, as answered.
+        after: u64,
+    },
+    /// A subscription is over, by the subscriber's wish.
+    Unsubscribed {
+        /// Whose.
+        by: ClientId,
+        /// Of what.
+        channel: ChannelId,
+    },
+    /// An application got an entry.
+    Delivered(Delivered),
+    /// An application was told of a loss.
+    Lost(Lost),
+    /// An application was told that nothing was owed to it.
+    Skipped {
+        /// Who.
+        to: ClientId,
+        /// Of what.
+        channel: ChannelId,
+        /// After here.
+        after: u64,
+        /// Up to here.
+        through: u64,
+    },
+    /// An application begins to write its cursors and effects of now to the disk, in one.
+    Saving {
+        /// Who.
+        by: ClientId,
+    },
+    /// What it began to write is on the disk.
+    Saved {
+        /// Who.
+        by: ClientId,
+    },
+    /// An application died, and begins anew with what was last [`Saved`](Self::Saved).
+    Crashed {
+        /// Who.
+        client: ClientId,
+    },
+    /// A client asks to be let in.
+    Connected {
+        /// Who.
+        client: ClientId,
+        /// On which connection.
+        connection: ConnectionId,
+        /// Whether it asks for the session that it had.
+        claims: bool,
+    },
+    /// A server let a connection in.
+    Admitted {
+        /// Which one.
+        connection: ConnectionId,
+    },
+    /// A client learned that it was let in.
+    Welcomed {
+        /// On which connection.
+        connection: ConnectionId,
+        /// Whether as the session that it had.
+        resumed: bool,
+        /// How long it may take from the first attempt on, where the world is well enough for that to be a promise.
+        within: Option<Duration>,
+    },
+    /// The server's application got something from a connection: a publication, a request.
+    Acted {
+        /// Which one.
+        connection: ConnectionId,
+    },
+    /// A connection is over at the server.
+    Parted {
+        /// Which one.
+        connection: ConnectionId,
+    },
+    /// The server's application got a client's request. A client numbers its requests.
+    Asked {
+        /// Who asks.
+        by: ClientId,
+        /// Which one.
+        number: u32,
+    },
+    /// A client got its request's answer.
+    Answered {
+        /// Who had asked.
+        to: ClientId,
+        /// Which one.
+        number: u32,
+    },
+    /// A peer claims on this connection what it may not: to have got what was never sent, or to be who it is not.
+    Forged {
+        /// On which one.
+        connection: ConnectionId,
+        /// What.
+        forgery: Forgery,
+    },
+    /// A publication has a number under which its producer has published something else.
+    Conflicting {
+        /// Which.
+        message: MessageId,
+    },
+    /// What a client may read changes with its next connection.
+    Granted {
+        /// Who.
+        client: ClientId,
+        /// What.
+        channel: ChannelId,
+        /// Whether it may.
+        may_read: bool,
+    },
+    /// An application sent something at most once.
+    Emitted {
+        /// What.
+        message: MessageId,
+    },
+    /// An application got something that was sent at most once.
+    Heard {
+        /// Who.
+        by: ClientId,
+        /// What.
+        message: MessageId,
+    },
+}
+
+/// An entry of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Committed {
+    /// In which epoch.
+    pub epoch: u64,
+    /// In which channel.
+    pub channel: ChannelId,
+    /// Where.
+    pub offset: u64,
+    /// The channel's entry before, as the entry says.
+    pub previous: u64,
+    /// What it is.
+    pub message: MessageId,
+    /// Under which number of which producer.
+    pub producer: Option<Producer>,
+    /// Until when it is of use.
+    pub expires: Option<WallTime>,
+}
+
+/// Who published, and its how-manieth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Producer {
+    /// Who.
+    pub id: u128,
+    /// In which of its lives.
+    pub epoch: u32,
+    /// Its number.
+    pub sequence: u64,
+}
+
+/// An entry at a subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Delivered {
+    /// Who got it.
+    pub to: ClientId,
+    /// On which connection.
+    pub connection: ConnectionId,
+    /// From which channel.
+    pub channel: ChannelId,
+    /// In which epoch.
+    pub epoch: u64,
+    /// Where.
+    pub offset: u64,
+    /// What it is.
+    pub message: MessageId,
+    /// When the last of it left the server; `None` where that is not known.
+    pub left: Option<Left>,
+}
+
+/// When bytes left the server, on the world's clock and on the server's calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Left {
+    /// On the world's clock.
+    pub at: Instant,
+    /// On the server's calendar.
+    pub wall: WallTime,
+}
+
+/// A loss as a subscriber was told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Lost {
+    /// Who was told.
+    pub to: ClientId,
+    /// Of which channel.
+    pub channel: ChannelId,
+    /// After here.
+    pub after: u64,
+    /// Up to here.
+    pub through: u64,
+    /// How many.
+    pub count: Count,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Where a subscription is to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Start {
+    /// With what comes next.
+    Live,
+    /// With the first entry that there is.
+    Earliest,
+    /// After this position.
+    After {
+        /// In this epoch.
+        epoch: u64,
+        /// Here.
+        offset: u64,
+    },
+}
+
+/// What a peer makes up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Forgery {
+    /// An acknowledgement of what was never sent.
+    Acknowledgement,
+    /// A session's token that it was never given, or that was replaced.
+    Token,
+}
+
+/// A fact with its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Happening {
+    /// When, on the world's clock.
+    pub at: Instant,
+    /// What.
+    pub fact: Fact,
+}

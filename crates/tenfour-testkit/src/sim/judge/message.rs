@@ -1,0 +1,175 @@
+//! What became of each publication.
+
+use core::time::Duration;
+
+use tenfour_delivery::time::Instant;
+
+use super::{Verdict, log::Logs};
+use crate::sim::{ChannelId, ClientId, Committed, Invariant, MessageId};
+
+/// All publications, by number.
+#[derive(Clone, Debug, Default, Hash)]
+pub(crate) struct Messages(Vec<Option<Publication>>);
+
+#[derive(Clone, Debug, Hash)]
+struct Publication {
+    by: ClientId,
+    channel: ChannelId,
+    ttl: Option<Duration>,
+    offered: Instant,
+    state: State,
+    /// Where it was committed last: in which epoch, and where.
+    place: Option<(u64, u64)>,
+    /// Whether its number belongs to another message.
+    conflicts: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum State {
+    Open,
+    Acked,
+    Rejected,
+    Forgotten,
+}
+
+impl Messages {
+    pub(super) fn offer(
+        &mut self,
+        message: MessageId,
+        by: ClientId,
+        channel: ChannelId,
+        ttl: Option<Duration>,
+        offered: Instant,
+    ) {
+        let place = message as usize;
+        if self.0.len() <= place {
+            self.0.resize_with(place + 1, || None);
+        }
+        let state = State::Open;
+        self.0[place] = Some(Publication { by, channel, ttl, offered, state, place: None, conflicts: false });
+    }
+
+    pub(super) fn forget(&mut self, message: MessageId) {
+        if let Some(publication) = self.get_mut(message) {
+            publication.state = State::Forgotten;
+        }
+    }
+
+    /// A message is committed at most once in an epoch, in its channel, and only if it was ever published.
+    pub(super) fn commit(&mut self, entry: &Committed) -> Verdict {
+        self.s22_no_second_content(entry.message)?;
+        let Some(publication) = self.get_mut(entry.message) else {
+            return Invariant::S9.broken(format_args!("message {} was never published", entry.message));
+        };
+        if publication.channel != entry.channel {
+            return Invariant::S9.broken(format_args!(
+                "message {} is in channel {}, and was published on {}",
+                entry.message, entry.channel, publication.channel
+            ));
+        }
+        if let Some((epoch, offset)) = publication.place
+            && epoch == entry.epoch
+        {
+            return Invariant::S2.broken(format_args!(
+                "message {} is in the log at {offset} and again at {}",
+                entry.message, entry.offset
+            ));
+        }
+        publication.place = Some((entry.epoch, entry.offset));
+        Ok(())
+    }
+
+    pub(super) fn reject(&mut self, by: ClientId, message: MessageId) -> Verdict {
+        match self.get_mut(message).filter(|publication| publication.by == by) {
+            Some(publication) => publication.state = State::Rejected,
+            None => {
+                return Invariant::S9.broken(format_args!("client {by} never published message {message}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is acknowledged is in the log, where the acknowledgement says.
+    pub(super) fn s1_no_loss(
+        &mut self,
+        by: ClientId,
+        message: MessageId,
+        epoch: u64,
+        offset: u64,
+        logs: &Logs,
+    ) -> Verdict {
+        let Some(publication) = self.get_mut(message).filter(|publication| publication.by == by) else {
+            return Invariant::S1
+                .broken(format_args!("client {by} has an answer to message {message}, not its own"));
+        };
+        publication.state = State::Acked;
+        match logs.entry(epoch, publication.channel, offset) {
+            Some(entry) if entry.message == message => Ok(()),
+            Some(entry) => Invariant::S1.broken(format_args!(
+                "message {message} was acknowledged at {offset} of epoch {epoch}, where the log has message {}",
+                entry.message
+            )),
+            None => Invariant::S1.broken(format_args!(
+                "message {message} was acknowledged at {offset} of epoch {epoch}, where the log has nothing"
+            )),
+        }
+    }
+
+    /// However often it is published, the answer is where it was committed first.
+    pub(super) fn s21_the_original_result(&self, message: MessageId, epoch: u64, offset: u64) -> Verdict {
+        match self.place_in(message, epoch) {
+            Some(original) if original != offset => Invariant::S21.broken(format_args!(
+                "message {message} was acknowledged at {offset} of epoch {epoch}, and is at {original}"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn conflict(&mut self, message: MessageId) {
+        if let Some(publication) = self.get_mut(message) {
+            publication.conflicts = true;
+        }
+    }
+
+    /// A number that belongs to another message is refused.
+    pub(super) fn s22_no_second_content(&self, message: MessageId) -> Verdict {
+        match self.get(message).is_some_and(|publication| publication.conflicts) {
+            true => Invariant::S22
+                .broken(format_args!("message {message} has another one's number, and was accepted")),
+            false => Ok(()),
+        }
+    }
+
+    /// Every publication that its application did not forget has an answer.
+    pub(super) fn l1_everything_is_answered(&self) -> Verdict {
+        let open = |publication: &&Publication| publication.state == State::Open;
+        let waiting = self.0.iter().flatten().filter(open).count();
+        let first = self.0.iter().position(|publication| publication.as_ref().filter(open).is_some());
+        match first {
+            Some(message) => Invariant::L1.broken(format_args!(
+                "{waiting} publications have no answer, message {message} the first of them"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn ttl(&self, message: MessageId) -> Option<Duration> {
+        self.get(message)?.ttl
+    }
+
+    pub(super) fn offered_at(&self, message: MessageId) -> Instant {
+        self.get(message).map_or(Instant::ZERO, |publication| publication.offered)
+    }
+
+    pub(super) fn place_in(&self, message: MessageId, epoch: u64) -> Option<u64> {
+        self.get(message)?.place.filter(|place| place.0 == epoch).map(|place| place.1)
+    }
+
+    fn get(&self, message: MessageId) -> Option<&Publication> {
+        self.0.get(message as usize)?.as_ref()
+    }
+
+    fn get_mut(&mut self, message: MessageId) -> Option<&mut Publication> {
+        self.0.get_mut(message as usize)?.as_mut()
+    }
+}

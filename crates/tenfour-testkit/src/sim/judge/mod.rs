@@ -1,0 +1,291 @@
+//! What is true of a list of facts, and what is not.
+
+mod emit;
+mod log;
+mod message;
+mod reader;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use core::{fmt, time::Duration};
+
+use tenfour_delivery::time::{Instant, WallTime};
+
+use self::{emit::Emits, log::Logs, message::Messages, reader::Readers, session::Sessions};
+use super::{Fact, Happening, Invariant};
+
+/// Hears of everything that happens, keeps what must be known to judge it (a reference model: what was offered, committed,
+/// acknowledged, delivered and told as lost), and says which invariant is broken, if one is.
+///
+/// Each invariant is a function named after it. None of them asks the code under test.
+///
+/// ```
+/// use tenfour_delivery::time::Instant;
+/// use tenfour_testkit::sim::{Fact, Happening, Invariant, Judge, Rules};
+///
+/// let mut judge = Judge::new(Rules::new(1, 1));
+/// let at = Instant::ZERO;
+/// judge.observe(Happening { at, fact: Fact::Started { epoch: 1 } })?;
+/// judge.observe(Happening { at, fact: Fact::Offered { by: 0, message: 0, channel: 0, ttl: None } })?;
+/// // Acknowledged, and not in the log:
+/// let acked = Fact::Acked { by: 0, message: 0, epoch: 1, offset: 1 };
+/// let broken = judge.observe(Happening { at, fact: acked }).unwrap_err();
+/// assert_eq!(broken.invariant, Invariant::S1);
+/// # Ok::<(), tenfour_testkit::sim::Broken>(())
+/// ```
+#[derive(Clone, Debug, Hash)]
+pub struct Judge {
+    rules: Rules,
+    logs: Logs,
+    messages: Messages,
+    readers: Readers,
+    sessions: Sessions,
+    emits: Emits,
+    /// The latest that the server's calendar ever said.
+    latest: WallTime,
+}
+
+/// What a world's code promises beside the invariants: bounds that they are judged with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Rules {
+    /// How many clients there are.
+    pub clients: u8,
+    /// How many channels there are.
+    pub channels: u8,
+    /// How late an expiry may be noticed: 100 ms.
+    pub ttl_tick: Duration,
+    /// How long a session is kept for a client that is away: forever.
+    pub parking: Duration,
+}
+
+impl Rules {
+    /// Those of a world of this size.
+    #[must_use]
+    pub const fn new(clients: u8, channels: u8) -> Self {
+        Self { clients, channels, ttl_tick: Duration::from_millis(100), parking: Duration::MAX }
+    }
+}
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{invariant} at {at}: {found}")]
+pub struct Broken {
+    /// Which one.
+    pub invariant: Invariant,
+    /// When it was found.
+    pub at: Instant,
+    /// What was expected and what was found.
+    pub found: String,
+}
+
+/// What an oracle answers.
+pub(crate) type Verdict = Result<(), Found>;
+
+/// A broken invariant, before it is known when that was.
+pub(crate) struct Found {
+    invariant: Invariant,
+    found: String,
+}
+
+impl Invariant {
+    /// The answer of an oracle that found it broken.
+    pub(crate) fn broken<T>(self, found: impl fmt::Display) -> Result<T, Found> {
+        Err(Found { invariant: self, found: found.to_string() })
+    }
+}
+
+impl Found {
+    pub(crate) fn at(self, at: Instant) -> Broken {
+        Broken { invariant: self.invariant, at, found: self.found }
+    }
+}
+
+impl Judge {
+    /// One that has heard nothing.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            logs: Logs::default(),
+            messages: Messages::default(),
+            readers: Readers::new(rules.clients, rules.channels),
+            sessions: Sessions::new(rules.clients),
+            emits: Emits::default(),
+            latest: WallTime::default(),
+        }
+    }
+
+    /// Hears of a fact.
+    ///
+    /// # Errors
+    /// If it breaks an invariant.
+    pub fn observe(&mut self, happening: Happening) -> Result<(), Broken> {
+        self.judge(happening).map_err(|found| found.at(happening.at))
+    }
+
+    /// Looks at what is open when everything has healed and nothing moves any more.
+    ///
+    /// # Errors
+    /// If something is still owed: L1, L2, and the end of a connection that claimed too much: S10.
+    pub fn converged(&self, at: Instant) -> Result<(), Broken> {
+        self.messages
+            .l1_everything_is_answered()
+            .and_then(|()| self.readers.l2_everything_arrived(&self.logs))
+            .and_then(|()| self.sessions.s10_overclaimers_are_gone())
+            .map_err(|found| found.at(at))
+    }
+
+    /// Where the log has a message, in its present epoch.
+    #[must_use]
+    pub fn place_of(&self, message: super::MessageId) -> Option<u64> {
+        self.messages.place_in(message, self.logs.epoch()?)
+    }
+
+    /// The channel's entries that the log of this epoch should still have: offset and message.
+    pub fn kept(
+        &self,
+        epoch: u64,
+        channel: super::ChannelId,
+    ) -> impl Iterator<Item = (u64, super::MessageId)> + '_ {
+        self.logs.kept(epoch, channel)
+    }
+
+    fn judge(&mut self, happening: Happening) -> Verdict {
+        let Happening { at, fact } = happening;
+        match fact {
+            Fact::Started { epoch } => {
+                self.logs.start(epoch, self.rules.channels);
+                self.sessions.server_started();
+                Ok(())
+            }
+            Fact::Offered { message, by, channel, ttl } => {
+                self.messages.offer(message, by, channel, ttl, at);
+                Ok(())
+            }
+            Fact::Forgotten { message } => {
+                self.messages.forget(message);
+                Ok(())
+            }
+            Fact::Committed(entry) => {
+                self.logs.commit(&entry, at)?;
+                self.messages.commit(&entry)
+            }
+            Fact::Trimmed { channel, through } => {
+                self.logs.trim(channel, through);
+                Ok(())
+            }
+            Fact::Acked { by, message, epoch, offset } => {
+                self.messages.s22_no_second_content(message)?;
+                self.messages.s21_the_original_result(message, epoch, offset)?;
+                self.messages.s1_no_loss(by, message, epoch, offset, &self.logs)
+            }
+            Fact::Rejected { by, message } => self.messages.reject(by, message),
+            Fact::Conflicting { message } => {
+                self.messages.conflict(message);
+                Ok(())
+            }
+            Fact::Emitted { message } => {
+                self.emits.emit(message);
+                Ok(())
+            }
+            Fact::Heard { by, message } => self.emits.s20_at_most_once(by, message),
+            Fact::Connected { .. }
+            | Fact::Admitted { .. }
+            | Fact::Welcomed { .. }
+            | Fact::Acted { .. }
+            | Fact::Parted { .. }
+            | Fact::Asked { .. }
+            | Fact::Answered { .. }
+            | Fact::Forged { .. }
+            | Fact::Granted { .. } => self.sessions.judge(fact, at, &self.rules),
+            _ => self.judge_reading(fact, at),
+        }
+    }
+
+    fn judge_reading(&mut self, fact: Fact, at: Instant) -> Verdict {
+        match fact {
+            Fact::Subscribed { by, channel, start, epoch, after } => {
+                self.readers.subscribe(by, channel, start, (epoch, after), &self.logs)
+            }
+            Fact::Unsubscribed { by, channel } => {
+                self.readers.unsubscribe(by, channel);
+                Ok(())
+            }
+            Fact::Delivered(delivered) => {
+                self.latest = self.latest.max(delivered.left.map_or(self.latest, |left| left.wall));
+                self.sessions.s10_nothing_for_overclaimers(&delivered)?;
+                self.sessions.s14_one_live_connection(&delivered)?;
+                self.sessions.s19_only_what_may_be_read(&delivered)?;
+                self.readers.deliver(&delivered, &self.logs)?;
+                self.s15_in_time(&delivered)
+            }
+            Fact::Lost(lost) => {
+                let expiry = Expiry { messages: &self.messages, latest: self.latest, at };
+                let expired = |entry: &log::Entry| expiry.may_be_over(entry);
+                self.readers.lose(&lost, &self.logs, expired)
+            }
+            Fact::Skipped { to, channel, after, through } => {
+                let expiry = Expiry { messages: &self.messages, latest: self.latest, at };
+                let expired = |entry: &log::Entry| expiry.may_be_over(entry);
+                self.readers.skip(to, channel, after..=through, &self.logs, expired)
+            }
+            Fact::Saving { by } => {
+                self.readers.begin_save(by);
+                Ok(())
+            }
+            Fact::Saved { by } => self.readers.s12_cursor_is_monotone(by),
+            Fact::Crashed { client } => {
+                self.readers.crash(client);
+                self.sessions.crash(client);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// An entry may leave until its time to live is over both by the calendar and by the clock: a calendar that jumps moves one
+    /// of them.
+    fn s15_in_time(&self, delivered: &super::Delivered) -> Verdict {
+        let (Some(left), Some(entry)) =
+            (delivered.left, self.logs.entry(delivered.epoch, delivered.channel, delivered.offset))
+        else {
+            return Ok(());
+        };
+        let (Some(expires), Some(ttl)) = (entry.expires, self.messages.ttl(entry.message)) else {
+            return Ok(());
+        };
+        let tick = u64::try_from(self.rules.ttl_tick.as_millis()).unwrap_or(u64::MAX);
+        let by_calendar = left.wall.as_unix_millis() > expires.as_unix_millis() + tick;
+        let by_clock = left.at > entry.committed + ttl + self.rules.ttl_tick;
+        match by_calendar && by_clock {
+            true => Invariant::S15.broken(format_args!(
+                "message {} was to leave within {ttl:?} of its commit at {}, and left at {}",
+                entry.message, entry.committed, left.at
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Hears what the server's calendar says.
+    pub fn calendar(&mut self, wall: WallTime) {
+        self.latest = self.latest.max(wall);
+    }
+}
+
+/// Whether a time to live may have run out, by the calendar or by the clock.
+struct Expiry<'a> {
+    messages: &'a Messages,
+    latest: WallTime,
+    at: Instant,
+}
+
+impl Expiry<'_> {
+    fn may_be_over(&self, entry: &log::Entry) -> bool {
+        let (Some(expires), Some(ttl)) = (entry.expires, self.messages.ttl(entry.message)) else {
+            return false;
+        };
+        self.latest >= expires || self.at >= self.messages.offered_at(entry.message) + ttl
+    }
+}

@@ -1,0 +1,27 @@
+//! A whole world in virtual time: applications, clients, links, a server and its log, all drawn from one number.
+//!
+//! A run makes the world that a seed stands for, lets it live through its faults, heals it, and lets it converge. Everything that
+//! happens is a [`Fact`], and a [`Judge`] hears of each: one oracle for each [`Invariant`], judging by what was offered, committed,
+//! acknowledged and delivered, never by what the code under test holds for true.
+//!
+//! # What an event is
+//!
+//! One step of the scheduler that gives something to the code under test, or lets an application act: a chunk or a datagram arrives, a
+//! timer is due, the log answers, an application publishes, reads on or saves. Time that passes is none, nor is a fault.
+
+mod fact;
+mod fault;
+mod invariant;
+mod judge;
+mod report;
+mod rng;
+
+pub use fact::{
+    ChannelId, ClientId, Committed, ConnectionId, Delivered, Fact, Forgery, Happening, Left, Lost, MessageId,
+    Producer, Start,
+};
+pub use fault::{Fault, Faults};
+pub use invariant::Invariant;
+pub use judge::{Broken, Judge, Rules};
+pub use report::{Report, Summary, Violation};
+pub use rng::Rng;
