@@ -8,6 +8,7 @@ pub mod clock;
 pub mod datagram;
 #[cfg(feature = "tokio")]
 pub mod proxy;
+#[cfg(feature = "sim")]
 pub mod sim;
 pub mod stock;
 #[cfg(feature = "tokio")]

@@ -13,6 +13,7 @@ mod fact;
 mod fault;
 mod invariant;
 mod judge;
+mod link;
 mod report;
 mod rng;
 

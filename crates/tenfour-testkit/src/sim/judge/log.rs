@@ -65,12 +65,9 @@ impl Logs {
         self.channel(epoch, channel)?.between(offset.checked_sub(1)?, offset).first()
     }
 
-    pub(super) fn kept(
-        &self,
-        epoch: u64,
-        channel: ChannelId,
-    ) -> impl Iterator<Item = (u64, MessageId)> + '_ {
-        let kept = self.channel(epoch, channel).map_or(&[][..], |known| known.between(known.trimmed, u64::MAX));
+    pub(super) fn kept(&self, epoch: u64, channel: ChannelId) -> impl Iterator<Item = (u64, MessageId)> + '_ {
+        let kept =
+            self.channel(epoch, channel).map_or(&[][..], |known| known.between(known.trimmed, u64::MAX));
         kept.iter().map(|entry| (entry.offset, entry.message))
     }
 

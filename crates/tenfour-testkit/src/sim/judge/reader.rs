@@ -60,7 +60,9 @@ impl Readers {
             s12_claim_is_the_cursor(Position { epoch, offset }, at, reader.disk.saved)?;
         }
         match (reader.at, logs.channel(epoch, channel)) {
-            (_, None) => Invariant::S9.broken(format_args!("a subscription in epoch {epoch}, which never was")),
+            (_, None) => {
+                Invariant::S9.broken(format_args!("a subscription in epoch {epoch}, which never was"))
+            }
             (Some(at), _) if at.epoch == epoch => Ok(()),
             (Some(at), Some(known)) => {
                 s7_the_rest_of_an_epoch_is_told(at, reader.reset_told, logs.channel(at.epoch, channel))?;

@@ -193,9 +193,8 @@ impl Sessions {
 
     fn s11_fenced_have_no_effect(&self, connection: ConnectionId) -> Verdict {
         match self.connections.get(connection as usize).and_then(|connection| connection.fenced) {
-            Some(fenced) => Invariant::S11.broken(format_args!(
-                "connection {connection} still acts, and was replaced at {fenced}"
-            )),
+            Some(fenced) => Invariant::S11
+                .broken(format_args!("connection {connection} still acts, and was replaced at {fenced}")),
             None => Ok(()),
         }
     }

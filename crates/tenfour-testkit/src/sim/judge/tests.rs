@@ -8,7 +8,8 @@ use tenfour_delivery::{
 };
 
 use crate::sim::{
-    Broken, Committed, Delivered, Fact, Forgery, Happening, Invariant, Judge, Left, Lost, Producer, Rules, Start,
+    Broken, Committed, Delivered, Fact, Forgery, Happening, Invariant, Judge, Left, Lost, Producer, Rules,
+    Start,
 };
 
 const EPOCH: u64 = 1;
@@ -191,10 +192,7 @@ fn s8() {
     breaks(Invariant::S8, &then(&[lost(0, 1, Count::Exact(1), Reason::Ttl)]));
     breaks(
         Invariant::S8,
-        &then(&[
-            Fact::Trimmed { channel: 0, through: 1 },
-            lost(0, 2, Count::Exact(2), Reason::Retention),
-        ]),
+        &then(&[Fact::Trimmed { channel: 0, through: 1 }, lost(0, 2, Count::Exact(2), Reason::Retention)]),
     );
     holds(&then(&[Fact::Trimmed { channel: 0, through: 1 }, lost(0, 1, Count::Exact(1), Reason::Retention)]));
 }
@@ -218,7 +216,8 @@ fn s11() {
             Fact::Acted { connection: 0 },
         ]),
     );
-    let forged = [connected(0, 1, true), Fact::Forged { connection: 1, forgery: Forgery::Token }, admitted(1)];
+    let forged =
+        [connected(0, 1, true), Fact::Forged { connection: 1, forgery: Forgery::Token }, admitted(1)];
     let resumed = Fact::Welcomed { connection: 1, resumed: true, within: None };
     breaks(Invariant::S11, &then(&[&forged[..], &[resumed]].concat()));
     let of_life = |epoch, offset| {
