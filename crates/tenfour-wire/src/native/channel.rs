@@ -120,6 +120,9 @@ impl Place {
 pub struct Lost {
     /// The channel's number.
     pub channel: u32,
+    /// What of the receiver's credit this counts for, in bytes: as much as the message whose number it took, if it took
+    /// one's that expired on the way; else nothing.
+    pub charge: u64,
     /// Which, how many and why.
     pub loss: Loss,
 }
@@ -362,11 +365,12 @@ impl Lost {
     pub(super) fn write(&self, header: Header, out: &mut impl Sink) {
         header.write(kind::LOST, 0, out);
         out.put_varint(self.channel.into());
+        out.put_varint(self.charge);
         self.loss.write(out);
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self { channel: reader.varint_u32()?, loss: Loss::read(reader)? })
+        Ok(Self { channel: reader.varint_u32()?, charge: reader.varint()?, loss: Loss::read(reader)? })
     }
 }
 

@@ -88,6 +88,11 @@ pub fn encoded_len(frame: &Frame) -> usize {
     super::write::varint_len(len as u64) + len
 }
 
+/// Appends a [`Frame::Reliable`] whose body the caller keeps, to send it again.
+pub fn encode_reliable(sequence: Option<u64>, body: &Reliable, out: &mut BytesMut) {
+    write_reliable(sequence, body, out);
+}
+
 /// Appends a DELIVER whose message is encoded already. `sequence` is that of [`Frame::Reliable`].
 pub fn encode_deliver(sequence: Option<u64>, place: &Place, message: &SharedMessage, out: &mut BytesMut) {
     write_deliver(sequence, place, message, out);
@@ -101,6 +106,13 @@ pub fn encode_emit(target: &Target, message: &SharedMessage, out: &mut BytesMut)
 pub(super) fn write_frame(frame: &Frame, out: &mut impl Sink) {
     out.put_varint(content_len(frame) as u64);
     frame.write(out);
+}
+
+pub(super) fn write_reliable(sequence: Option<u64>, body: &Reliable, out: &mut impl Sink) {
+    let mut counter = Counter::default();
+    body.write(sequence, &mut counter);
+    out.put_varint(counter.0 as u64);
+    body.write(sequence, out);
 }
 
 pub(super) fn write_deliver(

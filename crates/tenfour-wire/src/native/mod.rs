@@ -61,7 +61,7 @@ pub use self::{
     close::CloseCode,
     control::{Ack, AckRange, ChannelOffset, Close, Credit, GoAway, Ping, Pong},
     decode::{Datagram, Decoder, decode_datagram},
-    frame::{Emit, Frame, Target, encode, encode_deliver, encode_emit, encoded_len},
+    frame::{Emit, Frame, Target, encode, encode_deliver, encode_emit, encode_reliable, encoded_len},
     handshake::{Field, Hello, MAGIC, Outcome, Reject, Resume, Token, VERSION, Welcome},
     limits::Limits,
     message::{Body, Message, SharedMessage},

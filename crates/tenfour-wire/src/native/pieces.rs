@@ -2,7 +2,7 @@ use alloc::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Frame, Place, SharedMessage, Target, frame, write::Sink};
+use super::{Frame, Place, Reliable, SharedMessage, Target, frame, write::Sink};
 
 /// Frames on their way to a stream, as pieces to be written in order: small frames together, a large body as it is.
 ///
@@ -37,6 +37,11 @@ impl Pieces {
     /// Appends a frame.
     pub fn push(&mut self, frame: &Frame) {
         frame::write_frame(frame, self);
+    }
+
+    /// Appends a [`Frame::Reliable`] whose body the caller keeps, to send it again.
+    pub fn push_reliable(&mut self, sequence: Option<u64>, body: &Reliable) {
+        frame::write_reliable(sequence, body, self);
     }
 
     /// Appends a DELIVER whose message is encoded already.
