@@ -1,14 +1,46 @@
-//! Recognising what has come before, in bounded memory.
+//! Recognising what has come before, in bounded memory: four schemes, from the strictest to the most forgiving.
+//!
+//! | scheme | accepts | outside its window | for |
+//! |---|---|---|---|
+//! | [`Contiguous`] | exactly the next number of a producer | says so: a gap, a forgotten producer | producers that number what they publish |
+//! | [`Watermark`] | any higher number | a lower one has been applied | requests, where gaps do no harm |
+//! | [`Bitmap`] | each of the last 960 numbers, once | says that it is too old | datagrams, several paths |
+//! | [`IdWindow`] | any identifier, once within the window | takes it for new: so the window is advertised | foreign publishers with ids of their own |
 //!
 //! Three rules hold for all that remember results. An entry exists only once its message is durable, so that a failed
 //! append can be tried again. A duplicate is answered with the *original* result. A number used again with another
 //! payload, told by its [`Fingerprint`], is an error.
 //!
-//! [`Contiguous`] accepts exactly the next number of each producer; its module shows it whole.
+//! ```
+//! use tenfour_delivery::dedup::{Bitmap, bitmap::Seen};
+//!
+//! let mut datagrams = Bitmap::new();
+//! assert_eq!(datagrams.accept(2_000), Seen::New);
+//! assert_eq!(datagrams.accept(1_500), Seen::New);
+//! assert_eq!(datagrams.accept(1_500), Seen::Duplicate);
+//! assert_eq!(datagrams.accept(900), Seen::TooOld);
+//! ```
 
+pub mod bitmap;
 pub mod contiguous;
+pub mod id_window;
+pub mod watermark;
 
+pub use bitmap::Bitmap;
 pub use contiguous::Contiguous;
+pub use id_window::{IdWindow, Tag};
+pub use watermark::Watermark;
+
+use crate::{number::Offset, time::WallTime};
+
+/// Where and when the log has taken a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Committed {
+    /// Its place in the log.
+    pub position: Offset,
+    /// The time that the log has stored with it.
+    pub ingested: WallTime,
+}
 
 /// A hash of a message's payload, of the caller's choosing: what tells a retry from another message under its number.
 ///

@@ -5,7 +5,7 @@
 //! in flight, in order.
 //!
 //! ```
-//! use tenfour_delivery::dedup::{Contiguous, Fingerprint, contiguous::{Check, Committed, Config}};
+//! use tenfour_delivery::dedup::{Committed, Contiguous, Fingerprint, contiguous::{Check, Config}};
 //! use tenfour_delivery::entry::Producer;
 //! use tenfour_delivery::number::{Offset, ProducerEpoch, ProducerId, ProducerSequence};
 //! use tenfour_delivery::time::WallTime;
@@ -45,7 +45,7 @@ use core::{
 };
 
 use self::table::{Slot, Table};
-use super::Fingerprint;
+use super::{Committed, Fingerprint};
 use crate::{
     entry::Producer,
     number::{Offset, ProducerEpoch, ProducerSequence},
@@ -99,15 +99,6 @@ pub struct Contiguous<R> {
     /// Whether there may be, or have been, producers that the table does not know.
     forgotten: bool,
     attempts: u64,
-}
-
-/// Where and when the log has taken a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Committed {
-    /// Its place in the log.
-    pub position: Offset,
-    /// The time that the log has stored with it.
-    pub ingested: WallTime,
 }
 
 /// What a message is, by its number.
