@@ -17,7 +17,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
-    task::{Poll, ready},
+    task::Poll,
     time::Duration,
 };
 use tenfour_broker::Body;
@@ -451,20 +451,26 @@ impl Link {
     pub(crate) async fn drive_polling(self: &Arc<Self>) {
         let mut timer = pin!(tokio::time::sleep(Duration::ZERO));
         poll_fn(|cx| {
-            self.drivers.register(Driver::Polling, cx.waker());
             loop {
+                self.drivers.look(Driver::Polling, cx.waker());
                 self.settle();
                 self.flush();
                 if self.is_finished() || self.transport() == TransportKind::WebSocket {
                     return Poll::Ready(());
                 }
-                let Some(deadline) = self.connection.lock().poll_timeout() else { return Poll::Pending };
-                let moment = self.server.clock.moment(deadline);
-                if timer.deadline() != moment {
-                    timer.as_mut().reset(moment);
+                let deadline = self.connection.lock().poll_timeout();
+                let is_due = deadline.is_some_and(|deadline| {
+                    let moment = self.server.clock.moment(deadline);
+                    if timer.deadline() != moment {
+                        timer.as_mut().reset(moment);
+                    }
+                    timer.as_mut().poll(cx).is_ready()
+                });
+                if is_due {
+                    self.handle_timeout();
+                } else if self.drivers.rest(Driver::Polling) {
+                    return Poll::Pending;
                 }
-                ready!(timer.as_mut().poll(cx));
-                self.handle_timeout();
             }
         })
         .await;

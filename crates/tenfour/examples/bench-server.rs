@@ -32,7 +32,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(threads) = options.threads {
         runtime.worker_threads(threads);
     }
-    runtime.enable_all().build()?.block_on(serve(&options.listen))
+    // With more busy connections than a worker's own queue holds, the rest wait in the shared one: look there often.
+    runtime.global_queue_interval(4).enable_all().build()?.block_on(serve(&options.listen))
 }
 
 async fn serve(address: &str) -> Result<(), Box<dyn Error>> {

@@ -242,8 +242,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for SocketTask<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let task = self.get_mut();
-        task.link.drivers().register(Driver::WebSocket(task.socket), cx.waker());
+        let driver = Driver::WebSocket(task.socket);
         for _ in 0..ROUNDS {
+            task.link.drivers().look(driver, cx.waker());
             match task.round(cx) {
                 Poll::Ready(Ok(Progress::Over)) => return Poll::Ready(()),
                 Poll::Ready(Ok(_)) => {}
@@ -251,10 +252,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for SocketTask<S> {
                     tracing::trace!(socket = task.socket.0, %error, "socket over");
                     return Poll::Ready(());
                 }
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending if task.link.drivers().rest(driver) => return Poll::Pending,
+                Poll::Pending => {}
             }
         }
-        cx.waker().wake_by_ref();
+        task.link.drivers().pause(driver);
         Poll::Pending
     }
 }
