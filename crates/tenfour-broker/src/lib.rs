@@ -13,6 +13,7 @@ pub use namespace::{Departed, Joined, Member, Namespace};
 pub use request::{Event, Outcome, RequestId, Why};
 pub use target::Target;
 
+pub mod channel;
 mod counters;
 mod error;
 mod id;

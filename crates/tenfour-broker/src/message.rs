@@ -13,7 +13,7 @@ use bytestring::ByteString;
 /// let message = Message::new("chat", Body::json(r#"{"text":"hello"}"#));
 /// assert_eq!(message.byte_len(), 4 + 16);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Message {
     /// The event's name; `None` in a dialect, or for a message, that has none.
     pub name: Option<ByteString>,
@@ -36,7 +36,7 @@ impl Message {
 }
 
 /// What a message or an answer carries. Cloning shares the bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Body {
     /// A text without further structure.

@@ -10,6 +10,7 @@ pub mod cursor;
 pub mod dedup;
 pub mod entry;
 pub mod id;
+pub mod log;
 pub mod loss;
 #[doc(hidden)]
 pub mod mutant;

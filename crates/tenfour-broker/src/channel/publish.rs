@@ -1,0 +1,330 @@
+//! Publications on their way into the log.
+
+use core::{hash::BuildHasher, time::Duration};
+
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    vec::Vec,
+};
+
+use bytestring::ByteString;
+use foldhash::quality::FixedState;
+use tenfour_delivery::{
+    dedup::{
+        Committed, Contiguous, Fingerprint,
+        contiguous::{self, Check, Claim, Disordered},
+    },
+    entry::Producer,
+    log::{AppendError, Ticket},
+    number::{Epoch, Offset},
+    time::{Now, WallTime},
+};
+
+use super::{Config, Entry, PublishError, Record};
+use crate::Message;
+
+/// A message to be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// Where it goes; a channel that is named twice gets it once.
+    pub channels: Vec<ByteString>,
+    /// What it says.
+    pub message: Message,
+    /// How long it may be delivered, from now on; without end if `None`.
+    pub ttl: Option<Duration>,
+    /// Its number among its producer's messages, if a repetition is to be recognised.
+    pub producer: Option<Producer>,
+}
+
+/// A publication, by which its answer is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublishId(u64);
+
+impl PublishId {
+    /// Its number: publications are counted from 0.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// Where a message is in the log: the proof that it was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Receipt {
+    /// The life of the log.
+    pub epoch: Epoch,
+    /// The entry.
+    pub offset: Offset,
+    /// Whether it was published before, and this is where.
+    pub duplicate: bool,
+}
+
+/// What came of a publication.
+pub(super) type Outcome = Result<Receipt, PublishError>;
+
+/// Publications from the call to the answer.
+///
+/// One append is under way at a time, and what is published meanwhile becomes the next: that is as much as a group
+/// commit can gain, and nothing of a producer is ever committed behind an append that failed.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Publications {
+    epoch: Epoch,
+    seed: u64,
+    next: u64,
+    producers: Contiguous<Offset>,
+    queue: VecDeque<Queued>,
+    appending: Option<(Ticket, Vec<Waiting>)>,
+    /// Those that repeat one that is in flight, and get its answer.
+    joined: BTreeMap<Claim, Vec<PublishId>>,
+    /// Bytes of the messages in `queue` and `appending`.
+    bytes: usize,
+    /// Publications without an answer.
+    unanswered: usize,
+    answers: VecDeque<(PublishId, Outcome)>,
+}
+
+#[derive(Clone, Debug, Hash)]
+struct Queued {
+    record: Record,
+    waiting: Waiting,
+}
+
+#[derive(Clone, Debug, Hash)]
+struct Waiting {
+    publish: PublishId,
+    claim: Option<Claim>,
+    bytes: usize,
+}
+
+impl Publications {
+    pub(super) fn new(config: &Config, epoch: Epoch, seed: u64, from_tail: bool) -> Self {
+        let known = contiguous::Config { producers: config.producers, ..contiguous::Config::default() };
+        let producers = if from_tail { Contiguous::from_tail(known) } else { Contiguous::new(known) };
+        Self {
+            epoch,
+            seed,
+            next: 0,
+            producers,
+            queue: VecDeque::new(),
+            appending: None,
+            joined: BTreeMap::new(),
+            bytes: 0,
+            unanswered: 0,
+            answers: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        config: &Config,
+        now: Now,
+        publication: Publication,
+    ) -> Result<PublishId, PublishError> {
+        let limit = config.in_flight;
+        if self.unanswered + self.answers.len() >= limit {
+            return Err(PublishError::Full { limit });
+        }
+        let record = record(config, now, publication)?;
+        match record.producer {
+            None => self.enqueue(config, record, None),
+            Some(producer) => self.publish_numbered(config, record, producer),
+        }
+    }
+
+    /// The next records to append, if none are being appended.
+    pub(super) fn next_append(&mut self, config: &Config, ticket: Ticket) -> Option<Vec<Record>> {
+        if self.appending.is_some() || self.queue.is_empty() {
+            return None;
+        }
+        let count = self.queue.len().min(config.append_messages.max(1));
+        let (records, waiting) =
+            self.queue.drain(..count).map(|queued| (queued.record, queued.waiting)).unzip();
+        self.appending = Some((ticket, waiting));
+        Some(records)
+    }
+
+    /// Takes the log's answer; `false` if it is to no append that is under way.
+    pub(super) fn answered(&mut self, ticket: Ticket, result: Result<&[Entry], &AppendError>) -> bool {
+        let Some((_, waiting)) = self.appending.take_if(|(appending, _)| *appending == ticket) else {
+            return false;
+        };
+        match result {
+            Ok(entries) if entries.len() == waiting.len() => {
+                for (waiting, entry) in waiting.into_iter().zip(entries) {
+                    self.commit(waiting, entry);
+                }
+            }
+            Ok(entries) => {
+                let reason = alloc::format!("{} entries for {} records", entries.len(), waiting.len());
+                self.fail(waiting, &AppendError::Failed { reason });
+            }
+            Err(error) => self.fail(waiting, error),
+        }
+        true
+    }
+
+    pub(super) fn poll(&mut self) -> Option<(PublishId, Outcome)> {
+        self.answers.pop_front()
+    }
+
+    pub(super) fn restore(&mut self, entry: &Entry) -> Result<(), Disordered> {
+        let Some(producer) = entry.record.producer else { return Ok(()) };
+        let fingerprint = self.fingerprint(&entry.record);
+        self.producers.restore(producer, fingerprint, place(entry), entry.offset)
+    }
+
+    pub(super) fn window(&self) -> Duration {
+        self.producers.window()
+    }
+
+    fn publish_numbered(
+        &mut self,
+        config: &Config,
+        record: Record,
+        producer: Producer,
+    ) -> Result<PublishId, PublishError> {
+        let fingerprint = self.fingerprint(&record);
+        match self.producers.check(&producer, fingerprint, record.ingested) {
+            Check::New => self.enqueue(config, record, Some(fingerprint)),
+            Check::Pending(claim) => {
+                let publish = self.number();
+                self.joined.entry(claim).or_default().push(publish);
+                Ok(publish)
+            }
+            Check::Duplicate(offset) => {
+                let publish = self.number();
+                self.answer(publish, Ok(Receipt { epoch: self.epoch, offset, duplicate: true }));
+                Ok(publish)
+            }
+            Check::Applied => Err(PublishError::Applied),
+            Check::Conflict => Err(PublishError::Conflict),
+            Check::Gap { expected } => Err(PublishError::Gap { expected }),
+            Check::Fenced { epoch } => Err(PublishError::Fenced { epoch }),
+            Check::Indeterminate => Err(PublishError::Indeterminate),
+            Check::Busy => Err(PublishError::Busy),
+        }
+    }
+
+    fn enqueue(
+        &mut self,
+        config: &Config,
+        record: Record,
+        fingerprint: Option<Fingerprint>,
+    ) -> Result<PublishId, PublishError> {
+        let bytes = record.payload.len();
+        let limit = config.in_flight_bytes;
+        if self.bytes > 0 && self.bytes.saturating_add(bytes) > limit {
+            return Err(PublishError::Full { limit });
+        }
+        let numbered = record.producer.zip(fingerprint);
+        let claim =
+            numbered.and_then(|(producer, hash)| self.producers.begin(producer, hash, record.ingested).ok());
+        let publish = self.number();
+        self.bytes += bytes;
+        self.queue.push_back(Queued { record, waiting: Waiting { publish, claim, bytes } });
+        Ok(publish)
+    }
+
+    fn number(&mut self) -> PublishId {
+        let publish = PublishId(self.next);
+        self.next += 1;
+        self.unanswered += 1;
+        publish
+    }
+
+    fn commit(&mut self, waiting: Waiting, entry: &Entry) {
+        self.bytes -= waiting.bytes;
+        let receipt = Receipt { epoch: self.epoch, offset: entry.offset, duplicate: false };
+        self.answer(waiting.publish, Ok(receipt));
+        let Some(claim) = waiting.claim else { return };
+        let committed = self.producers.commit(claim, place(entry), entry.offset);
+        debug_assert_eq!(committed, Ok(()), "one append at a time keeps a producer's order");
+        for publish in self.joined.remove(&claim).unwrap_or_default() {
+            self.answer(publish, Ok(Receipt { duplicate: true, ..receipt }));
+        }
+    }
+
+    /// Nothing of a failed append is in the log, and nothing that its producers have queued behind it may be.
+    fn fail(&mut self, waiting: Vec<Waiting>, error: &AppendError) {
+        for failed in waiting {
+            self.fail_one(&failed, error);
+            let Some(claim) = failed.claim else { continue };
+            if self.producers.abort(claim) > 1 {
+                self.fail_behind(claim.producer(), error);
+            }
+        }
+    }
+
+    fn fail_behind(&mut self, producer: Producer, error: &AppendError) {
+        let queue = core::mem::take(&mut self.queue);
+        for queued in queue {
+            if queued.waiting.claim.is_some_and(|claim| claim.producer().id == producer.id) {
+                self.fail_one(&queued.waiting, error);
+            } else {
+                self.queue.push_back(queued);
+            }
+        }
+    }
+
+    fn fail_one(&mut self, failed: &Waiting, error: &AppendError) {
+        self.bytes -= failed.bytes;
+        self.answer(failed.publish, Err(error.clone().into()));
+        let joined = failed.claim.and_then(|claim| self.joined.remove(&claim)).unwrap_or_default();
+        for publish in joined {
+            self.answer(publish, Err(error.clone().into()));
+        }
+    }
+
+    fn answer(&mut self, publish: PublishId, outcome: Outcome) {
+        self.unanswered -= 1;
+        self.answers.push_back((publish, outcome));
+    }
+
+    /// Of what makes two messages the same: where they go and what they say.
+    fn fingerprint(&self, record: &Record) -> Fingerprint {
+        Fingerprint::new(FixedState::with_seed(self.seed).hash_one((&record.channels, &record.payload)))
+    }
+}
+
+fn record(config: &Config, now: Now, publication: Publication) -> Result<Record, PublishError> {
+    let channels = check_channels(config, publication.channels)?;
+    let payload = publication.message.to_stored();
+    let (length, limit) = (payload.len(), config.message_bytes);
+    if length > limit {
+        return Err(PublishError::TooLarge { length, limit });
+    }
+    let expires = publication.ttl.map(|ttl| expiry(now.wall, ttl));
+    Ok(Record { channels, producer: publication.producer, ingested: now.wall, expires, payload })
+}
+
+fn check_channels(config: &Config, mut channels: Vec<ByteString>) -> Result<Vec<ByteString>, PublishError> {
+    let limit = config.channels_per_publication;
+    if channels.len() > limit {
+        return Err(PublishError::TooManyChannels { limit });
+    }
+    if channels.is_empty() {
+        return Err(PublishError::NoChannel);
+    }
+    let limit = config.channel_name_bytes;
+    if let Some(name) = channels.iter().find(|name| !(1..=limit).contains(&name.len())) {
+        return Err(PublishError::ChannelName { length: name.len(), limit });
+    }
+    let mut place = 0;
+    while place < channels.len() {
+        if channels[..place].contains(&channels[place]) {
+            channels.remove(place);
+        } else {
+            place += 1;
+        }
+    }
+    Ok(channels)
+}
+
+fn expiry(now: WallTime, ttl: Duration) -> WallTime {
+    let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+    WallTime::from_unix_millis(now.as_unix_millis().saturating_add(millis))
+}
+
+fn place(entry: &Entry) -> Committed {
+    Committed { position: entry.offset, ingested: entry.record.ingested }
+}
