@@ -51,6 +51,8 @@ mod pieces;
 mod read;
 mod refusal;
 mod reliable;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use self::{

@@ -35,7 +35,10 @@ pub enum Reliable {
     /// See [`Reply`].
     Reply(Reply),
     /// Nothing: what had this number expired or was withdrawn before it arrived, and its sender knows.
-    Void,
+    Void {
+        /// What of the receiver's credit this counts for, in bytes: as much as what had the number.
+        charge: u64,
+    },
 }
 
 /// An entry to be, to be answered when it is committed.
@@ -142,7 +145,10 @@ impl Reliable {
             Self::CaughtUp(body) => body.write(header, out),
             Self::Request(body) => body.write(header, out),
             Self::Reply(body) => body.write(header, out),
-            Self::Void => header.write(kind::VOID, 0, out),
+            Self::Void { charge } => {
+                header.write(kind::VOID, 0, out);
+                out.put_varint(*charge);
+            }
         }
     }
 
@@ -161,7 +167,7 @@ impl Reliable {
             kind::PUBLISHED => Self::Published(Published::read(flags, reader)?),
             kind::REQUEST => Self::Request(Request::read(reader)?),
             kind::REPLY => Self::Reply(Reply::read(flags, reader)?),
-            kind::VOID => Self::Void,
+            kind::VOID => Self::Void { charge: reader.varint()? },
             _ => return Err(DecodeError::new(DecodeErrorKind::PacketType, reader.kind_at())),
         })
     }
