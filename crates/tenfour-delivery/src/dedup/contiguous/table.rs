@@ -1,23 +1,20 @@
 //! The producers, found by their ids and in the order of their last commits.
 //!
-//! Places are reused together with their buffers, and the order is a list threaded through them: committing a known
-//! producer's message allocates nothing.
+//! Places are reused together with their buffers: committing a known producer's message allocates nothing.
 
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::hash::{Hash, Hasher};
 
 use super::{Done, Life, Pending, VecDeque};
-use crate::number::ProducerId;
+use crate::{number::ProducerId, order::Order};
 
 #[derive(Clone, Debug)]
 pub(super) struct Table<R> {
     slots: Vec<Slot<R>>,
     index: BTreeMap<ProducerId, usize>,
     free: Vec<usize>,
-    /// The ends of the list of those with a life.
-    oldest: Option<usize>,
-    newest: Option<usize>,
-    lives: usize,
+    /// The places with a life.
+    order: Order,
 }
 
 /// A producer: what the log has of it, if anything, and what is in flight.
@@ -29,21 +26,11 @@ pub(super) struct Slot<R> {
     pub(super) results: VecDeque<Done<R>>,
     /// Ascending by life and number.
     pub(super) pending: VecDeque<Pending>,
-    listed: bool,
-    older: Option<usize>,
-    newer: Option<usize>,
 }
 
 impl<R> Table<R> {
     pub(super) const fn new() -> Self {
-        Self {
-            slots: Vec::new(),
-            index: BTreeMap::new(),
-            free: Vec::new(),
-            oldest: None,
-            newest: None,
-            lives: 0,
-        }
+        Self { slots: Vec::new(), index: BTreeMap::new(), free: Vec::new(), order: Order::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -52,7 +39,7 @@ impl<R> Table<R> {
 
     /// How many have a life.
     pub(super) const fn lives(&self) -> usize {
-        self.lives
+        self.order.len()
     }
 
     pub(super) fn get(&self, id: ProducerId) -> Option<&Slot<R>> {
@@ -80,35 +67,25 @@ impl<R> Table<R> {
 
     /// The life with the oldest last commit.
     pub(super) fn oldest(&self) -> Option<Life> {
-        self.slots[self.oldest?].life
+        self.slots[self.order.oldest()?].life
     }
 
     /// The lives, the one with the oldest last commit first.
     pub(super) fn oldest_first(&self) -> impl Iterator<Item = &Life> {
-        self.listed().filter_map(|slot| slot.life.as_ref())
+        self.order.oldest_first().filter_map(|place| self.slots[place].life.as_ref())
     }
 
     /// Puts the producer, which has a life now, at the end of the order.
     pub(super) fn renew(&mut self, id: ProducerId) {
-        let Some(&place) = self.index.get(&id) else { return };
-        if self.newest == Some(place) {
-            return;
+        if let Some(&place) = self.index.get(&id) {
+            self.order.renew(place);
         }
-        self.unlist(place);
-        self.slots[place].older = self.newest;
-        self.slots[place].listed = true;
-        match self.newest {
-            Some(before) => self.slots[before].newer = Some(place),
-            None => self.oldest = Some(place),
-        }
-        self.newest = Some(place);
-        self.lives += 1;
     }
 
     /// Ends the oldest life; what the producer has in flight stays.
     pub(super) fn forget_oldest(&mut self) {
-        let Some(place) = self.oldest else { return };
-        self.unlist(place);
+        let Some(place) = self.order.oldest() else { return };
+        self.order.remove(place);
         let slot = &mut self.slots[place];
         slot.life = None;
         slot.results.clear();
@@ -125,34 +102,14 @@ impl<R> Table<R> {
             self.free.push(place);
         }
     }
-
-    fn unlist(&mut self, place: usize) {
-        let slot = &mut self.slots[place];
-        if !core::mem::take(&mut slot.listed) {
-            return;
-        }
-        let (older, newer) = (slot.older.take(), slot.newer.take());
-        match older {
-            Some(older) => self.slots[older].newer = newer,
-            None => self.oldest = newer,
-        }
-        match newer {
-            Some(newer) => self.slots[newer].older = older,
-            None => self.newest = older,
-        }
-        self.lives -= 1;
-    }
-
-    fn listed(&self) -> impl Iterator<Item = &Slot<R>> {
-        core::iter::successors(self.oldest, |&place| self.slots[place].newer).map(|place| &self.slots[place])
-    }
 }
 
 /// Where a producer stands in memory does not count, only the order of the commits and what is in flight.
 impl<R: Hash> Hash for Table<R> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_usize(self.lives);
-        for slot in self.listed() {
+        state.write_usize(self.order.len());
+        for place in self.order.oldest_first() {
+            let slot = &self.slots[place];
             (slot.id, slot.life, &slot.results).hash(state);
         }
         for (id, &place) in &self.index {
@@ -166,14 +123,6 @@ impl<R: Hash> Hash for Table<R> {
 
 impl<R> Slot<R> {
     const fn new(id: ProducerId) -> Self {
-        Self {
-            id,
-            life: None,
-            results: VecDeque::new(),
-            pending: VecDeque::new(),
-            listed: false,
-            older: None,
-            newer: None,
-        }
+        Self { id, life: None, results: VecDeque::new(), pending: VecDeque::new() }
     }
 }
