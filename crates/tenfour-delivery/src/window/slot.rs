@@ -86,6 +86,9 @@ impl<P> Slot<P> {
 
     /// Begins a transmission, of a skip if the payload has expired.
     pub(super) fn transmit(&mut self, now: Instant, transmission: u64) {
+        if self.is_settled() {
+            return;
+        }
         let ambiguous = !matches!(self.state, State::Pending { again: false });
         self.state = State::Flying(Flight { transmission, at: now, ambiguous });
         if matches!(self.held, Held::Payload { deadline: Some(deadline), .. } if now.has_reached(deadline))
@@ -171,5 +174,24 @@ impl<P> Slot<P> {
         }
         let joined = Run { through: more.through, count: run.count + more.count, ..*run };
         Some(Self { first: self.first, state: next.state, held: Held::Run(joined) })
+    }
+}
+
+#[cfg(test)]
+impl<P: core::fmt::Debug> Slot<P> {
+    pub(super) fn describe(&self) -> alloc::string::String {
+        let state = match self.state {
+            State::Pending { again: false } => "pending",
+            State::Pending { again: true } => "pending again",
+            State::Flying(Flight { ambiguous: false, .. }) => "flying",
+            State::Flying(Flight { ambiguous: true, .. }) => "flying again",
+            State::Settled => "settled",
+        };
+        match &self.held {
+            Held::Payload { .. } => alloc::format!("{state}, the payload"),
+            Held::Expired { .. } => alloc::format!("{state}, a skip"),
+            Held::Run(_) => alloc::format!("{state}, a run"),
+            Held::Nothing { .. } => alloc::format!("{state}, nothing"),
+        }
     }
 }
