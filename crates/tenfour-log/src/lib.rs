@@ -13,6 +13,8 @@ pub use memory::Memory;
 pub use retention::{Bound, Retention};
 pub use tenfour_delivery::log::{AppendError, ReadError, Ticket};
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod memory;
 mod retention;
 
@@ -34,7 +36,7 @@ pub type Page = tenfour_delivery::log::Page<ByteString, Bytes>;
 /// [`Log::poll`] says when they are committed, which is also when they can first be read. So an implementation that
 /// syncs a disk on another thread looks the same as [`Memory`].
 ///
-/// What an implementation promises:
+/// What an implementation promises, and `conformance` tests:
 /// - offsets increase; one is never given twice in an epoch, nor to other content;
 /// - an entry names, for each of its channels, the entry before it there, so that the chain from entry to entry has
 ///   every entry of the channel;

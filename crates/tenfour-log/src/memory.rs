@@ -291,3 +291,6 @@ fn is_older(entry: &Entry, age: Duration, now: WallTime) -> bool {
     let ingested = Duration::from_millis(entry.record.ingested.as_unix_millis());
     Duration::from_millis(now.as_unix_millis()).saturating_sub(ingested) > age
 }
+
+#[cfg(test)]
+mod tests;

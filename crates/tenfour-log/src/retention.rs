@@ -32,7 +32,7 @@ pub struct Retention {
     /// Of all channels together; by default 1,000,000 entries and 256 MiB.
     pub total: Bound,
     /// How many channels are remembered; by default 1,000,000, at least 1. One more makes the log forget the one that
-    /// was written to the longest ago, with its entries.
+    /// was written to the longest ago, with its entries; the channels of one record stay together.
     pub channels: usize,
 }
 

@@ -78,6 +78,8 @@ impl Channel {
             Count::Exact(self.gone)
         } else if range.after < self.born {
             Count::AtLeast(self.gone)
+        } else if range.span() == 1 {
+            Count::Exact(1)
         } else {
             // The entry at `trimmed` itself.
             Count::AtLeast(1)
