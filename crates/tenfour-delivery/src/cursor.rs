@@ -30,6 +30,7 @@
 
 use crate::{
     loss::{Lost, OffsetRange, Reason, Skip},
+    mutant,
     number::{Epoch, Offset},
     resume::Position,
 };
@@ -114,7 +115,7 @@ impl Cursor {
         if offset > self.received {
             return Err(NotReceived { processed: offset, received: self.received });
         }
-        self.processed = self.processed.max(offset);
+        self.processed = if mutant!(CursorRegresses) { offset } else { self.processed.max(offset) };
         Ok(())
     }
 

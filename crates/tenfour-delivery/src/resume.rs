@@ -31,6 +31,7 @@
 
 use crate::{
     loss::{Count, Lost, OffsetRange, Reason},
+    mutant,
     number::{Epoch, Offset, Sequence},
 };
 
@@ -166,10 +167,10 @@ pub enum Decision {
 /// is the only one that is certain.
 #[must_use]
 pub fn decide_stream(claimed: Position, history: &History) -> Decision {
-    if claimed.epoch != history.epoch {
+    if claimed.epoch != history.epoch && !mutant!(ResetSilently) {
         return reset(claimed.offset, history);
     }
-    if claimed.offset < history.trimmed {
+    if claimed.offset < history.trimmed && !mutant!(TrimmedSilently) {
         let range = OffsetRange { after: claimed.offset, through: history.trimmed };
         let count = if range.span() == 1 { Count::Exact(1) } else { Count::AtLeast(1) };
         return Decision::Gap {

@@ -38,12 +38,17 @@ use core::time::Duration;
 
 use crate::{
     ack::Ack,
+    mutant,
     number::{Offset, Sequence},
     time::Instant,
 };
 
+mod credit;
+mod error;
 mod slot;
 
+pub use credit::Credit;
+pub use error::{AckError, Cause, Full};
 use slot::{Flight, Settled, Slot};
 
 /// At-least-once sending of payloads `P`: numbers them, holds them until they are acknowledged, says what to transmit.
@@ -88,87 +93,6 @@ impl Default for Config {
     fn default() -> Self {
         Self { messages: 256, bytes: 1 << 20 }
     }
-}
-
-/// How much a receiver takes, counted from the beginning of the session, as QUIC's MAX_DATA is (RFC 9000 §4.1). It only
-/// grows, so a grant that is repeated, late or lost does no harm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Credit {
-    /// Messages since the session began, skips included.
-    pub messages: u64,
-    /// Bytes since the session began: the sum of what [`Window::push`] was told, skips included.
-    pub bytes: u64,
-}
-
-impl Credit {
-    /// No bound: for a peer that grants nothing because its protocol has no credit.
-    pub const UNLIMITED: Self = Self { messages: u64::MAX, bytes: u64::MAX };
-
-    /// The greater of both, each by itself.
-    #[must_use]
-    pub fn max(self, other: Self) -> Self {
-        Self { messages: self.messages.max(other.messages), bytes: self.bytes.max(other.bytes) }
-    }
-
-    /// One message of `bytes` more.
-    #[must_use]
-    pub(crate) fn plus(self, bytes: usize) -> Self {
-        Self { messages: self.messages.saturating_add(1), bytes: self.bytes.saturating_add(bytes as u64) }
-    }
-
-    /// Whether all of this is within `limit`.
-    pub(crate) fn fits(self, limit: Self) -> bool {
-        self.messages <= limit.messages && self.bytes <= limit.bytes
-    }
-}
-
-/// A message was not taken, and here it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("{cause}")]
-pub struct Full<P> {
-    /// What was pushed.
-    pub payload: P,
-    /// What to wait for, if anything.
-    pub cause: Cause,
-}
-
-/// Why a message was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum Cause {
-    /// The window's own bound.
-    #[error("the window is full: try again after an acknowledgement")]
-    Window,
-    /// The peer's credit.
-    #[error("the peer has granted no more: try again after a grant")]
-    Credit,
-    /// It is larger than [`Config::bytes`].
-    #[error("the message is larger than the window: it will never fit, send less or configure more")]
-    TooLarge,
-}
-
-/// What a peer says it has received cannot be. Nothing has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum AckError {
-    /// It acknowledges what was never transmitted.
-    #[error(
-        "what is below {acknowledged} is acknowledged, what is below {transmitted} was sent: close, the peer broke the protocol"
-    )]
-    FromFuture {
-        /// The number after the highest that the peer acknowledges.
-        acknowledged: Sequence,
-        /// The number after the highest that was transmitted.
-        transmitted: Sequence,
-    },
-    /// It wants to go on from what it acknowledged before, and that is no longer held.
-    #[error("{needed} was acknowledged, and only what is from {first_held} on is held: begin a new session")]
-    Gone {
-        /// The first number that the peer has not received, as it says now.
-        needed: Sequence,
-        /// The first number that could be sent again.
-        first_held: Sequence,
-    },
 }
 
 /// What an acknowledgement did.
@@ -311,6 +235,11 @@ impl<P> Window<P> {
         self.pending = slot.end();
         self.transmitted = self.transmitted.max(slot.end());
         let sequence = slot.first;
+        if mutant!(SkipNotNumbered) && slot.is_skip() {
+            self.bytes -= slot.settle().bytes;
+            self.release();
+            return self.next_transmit(now);
+        }
         if let Some(run) = slot.as_run() {
             self.join(index);
             return Some(Transmit { sequence, bytes: 0, content: Content::Run(run) });
@@ -472,7 +401,7 @@ impl<P> Window<P> {
     }
 
     fn check(&self, end: Sequence) -> Result<(), AckError> {
-        if end > self.transmitted {
+        if end > self.transmitted && !mutant!(AckFromFutureAccepted) {
             return Err(AckError::FromFuture { acknowledged: end, transmitted: self.transmitted });
         }
         Ok(())

@@ -123,7 +123,7 @@ impl Model {
         let next = self.next();
         assert_eq!((receiver.next(), receiver.credit()), (seq(next), self.credit()));
         assert_eq!(receiver.len() as u64, self.arrived.len() as u64 - self.popped);
-        assert_eq!(receiver.is_empty(), receiver.len() == 0);
+        assert_eq!(receiver.is_empty(), self.arrived.len() as u64 == self.popped);
         assert_eq!(receiver.has_gap(), self.arrived.len() as u64 > next);
         let ack = receiver.ack();
         for number in 0..next + 20 {

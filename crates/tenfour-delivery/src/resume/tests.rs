@@ -78,7 +78,7 @@ proptest! {
         trimmed in 0..13_usize,
         offset in 0..32_u64,
     ) {
-        let before = entries.iter().copied().take(trimmed).last().unwrap_or(0);
+        let before = entries.iter().copied().take(trimmed).next_back().unwrap_or(0);
         let head = entries.last().copied().unwrap_or(0);
         let history = History { epoch: Epoch::new(1), trimmed: Offset::new(before), head: Offset::new(head) };
         let claimed = Position { epoch: Epoch::new(1), offset: Offset::new(offset) };

@@ -80,6 +80,10 @@ impl<P> Slot<P> {
         self.state == State::Settled
     }
 
+    pub(super) fn is_skip(&self) -> bool {
+        matches!(self.held, Held::Expired { .. })
+    }
+
     pub(super) fn flight(&self) -> Option<Flight> {
         if let State::Flying(flight) = self.state { Some(flight) } else { None }
     }

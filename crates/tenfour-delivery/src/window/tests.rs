@@ -287,14 +287,14 @@ fn every_state_of_a_slot_and_every_event() {
         ("flying", flown()),
         ("pending again", with(flown(), Slot::put_back)),
         ("flying again", with(with(flown(), Slot::put_back), |slot| slot.transmit(at(2), 8))),
-        ("settled", with(flown(), |slot| drop(slot.settle()))),
+        ("settled", with(flown(), |slot| _ = slot.settle())),
     ];
     type Event = fn(&mut Slot<char>);
     let events: [(&str, Event); 4] = [
         ("transmit in time", |slot| slot.transmit(at(9), 9)),
         ("transmit expired", |slot| slot.transmit(at(10), 9)),
         ("put back", Slot::put_back),
-        ("settle", |slot| drop(slot.settle())),
+        ("settle", |slot| _ = slot.settle()),
     ];
     let mut table = String::new();
     for (state, slot) in &states {

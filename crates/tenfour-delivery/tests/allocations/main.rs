@@ -1,4 +1,4 @@
-//! What recognising duplicates allocates once its tables have grown: nothing. In a binary of its own, since the counter
+//! What the state machines allocate once their tables have grown: nothing. In a binary of its own, since the counter
 //! is the process's allocator.
 
 use std::{
@@ -19,6 +19,8 @@ use tenfour_delivery::{
     time::{Instant, WallTime},
     ttl::Expiry,
 };
+
+mod at_least_once;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
