@@ -409,7 +409,7 @@ impl LossReason {
         }
     }
 
-    const fn from_number(number: u64) -> Self {
+    pub(super) const fn from_number(number: u64) -> Self {
         match number {
             0 => Self::Retention,
             1 => Self::Ttl,

@@ -51,7 +51,7 @@ macro_rules! refusal_reasons {
             }
 
             /// `None` if the reason has nothing of the kind to go with it.
-            fn from_wire(number: u64, detail: u64) -> Option<Self> {
+            pub(super) fn from_wire(number: u64, detail: u64) -> Option<Self> {
                 match (number, detail) {
                     $(($number, 0) => Some(Self::$name),)*
                     (FENCED, epoch) => Some(Self::Fenced { epoch: u32::try_from(epoch).ok()? }),
@@ -91,11 +91,13 @@ refusal_reasons! {
     Unsupported = 11,
     /// The server failed; whether it was committed is not known.
     Internal = 12,
+    /// It was committed before, and where is not known any more: count it as published.
+    Applied = 13,
 }
 
-const FENCED: u64 = 13;
-const GAP: u64 = 14;
-const FIRST_UNASSIGNED: u64 = 15;
+const FENCED: u64 = 14;
+const GAP: u64 = 15;
+const FIRST_UNASSIGNED: u64 = 16;
 
 impl Refusal {
     pub(super) fn write(&self, out: &mut impl Sink) {

@@ -107,6 +107,48 @@ fn every_kind_of_frame_and_every_error_has_a_vector() {
     }
 }
 
+fn specification() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/PROTOCOL.md");
+    fs::read_to_string(path).expect("the specification is there")
+}
+
+#[test]
+fn the_tables_of_the_specification_are_those_of_the_code() {
+    let document = specification();
+    let assert_row = |row: String| assert!(document.contains(&row), "no row begins with {row}");
+    for &code in CloseCode::ALL {
+        let verdict = if code.is_final() { "final" } else { "retry" };
+        assert_row(format!("\n| {} | {code:?} | {verdict} |", code.number()));
+    }
+    for number in 0..=15 {
+        let reason = RefusalReason::from_wire(number, 0).expect("the number is assigned");
+        let debug = format!("{reason:?}");
+        let name = debug.split(' ').next().expect("it has a name");
+        assert_row(format!("\n| {number} | {name} |"));
+    }
+    for number in 0..=7 {
+        assert_row(format!("\n| {number} | {:?} |", LossReason::from_number(number)));
+    }
+}
+
+#[test]
+fn the_specification_quotes_vectors_and_every_kind_of_them() {
+    let document = specification();
+    let mut quoted = BTreeSet::new();
+    for block in document.split("```vector\n").skip(1) {
+        let block = block.split("```").next().expect("a block ends");
+        for (title, bytes) in block.lines().zip(block.lines().skip(1)).step_by(2) {
+            let vector = format!("\n{title}\nbytes {bytes}\n");
+            assert!(VECTORS.contains(&vector), "no vector reads{vector}");
+            quoted.extend(title.split([' ', ':', ',']).nth(1));
+        }
+    }
+    for (title, _) in samples::all() {
+        let name = title.split([' ', ':', ',']).next().expect("a name");
+        assert!(quoted.contains(name), "{name} has no example in the specification");
+    }
+}
+
 #[test]
 fn however_a_vector_arrives_it_is_the_same() {
     for (title, bytes, _) in parsed() {
