@@ -113,6 +113,7 @@ mod tests {
         let jump = prop_oneof![
             8 => -70..70_i64,
             3 => -1_100..1_100_i64,
+            4 => (-16..33_i64, -2..3_i64).prop_map(|(words, step)| 64 * words + step),
             1 => -3_000..100_000_i64,
             1 => Just(i64::MAX),
             1 => Just(i64::MIN),

@@ -10,6 +10,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::ttl::Deadline;
 
 fn at(position: u64, millis: u64) -> Committed {
     Committed { position: Offset::new(position), ingested: WallTime::from_unix_millis(millis) }
@@ -91,14 +92,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..200)
 }
 
-fn small() -> Config {
-    Config { ids: 12, pending: 3, window: Duration::from_secs(2), span: 12 }
+/// Mostly full, or hardly ever with many to a generation.
+fn configs() -> impl Strategy<Value = Config> {
+    let small = Config { ids: 12, pending: 3, window: Duration::from_secs(2), span: 12 };
+    let roomy = Config { ids: 1_000, window: Duration::from_secs(4), ..small.clone() };
+    prop_oneof![Just(small), Just(roomy)]
 }
 
 proptest! {
     #[test]
-    fn what_it_says_is_true_and_the_log_gives_the_same_state(steps in steps()) {
-        let mut state = IdWindow::new(small());
+    fn what_it_says_is_true_and_the_log_gives_the_same_state(config in configs(), steps in steps()) {
+        let mut state = IdWindow::new(config.clone());
         let mut log: Vec<(Tag, Fingerprint, Committed)> = Vec::new();
         let mut appends: VecDeque<(Claim, Fingerprint)> = VecDeque::new();
         let (mut position, mut millis) = (0, 0);
@@ -112,8 +116,8 @@ proptest! {
                         Ok(claim) => {
                             prop_assert!(in_flight.is_none(), "what is in flight is not appended again");
                             let outside = |place: Committed| {
-                                millis - place.ingested.as_unix_millis() > 2_000
-                                    || position - place.position.get() > 12
+                                WallTime::from_unix_millis(millis) > Deadline::after(place.ingested, config.window).time()
+                                    || position - place.position.get() > config.span
                             };
                             prop_assert!(done.is_none_or(|done| outside(done.2)), "it is in the window");
                             appends.push_back((claim, payload));
@@ -127,7 +131,7 @@ proptest! {
                             let known = in_flight.map(|append| append.1).or(done.map(|done| done.1));
                             prop_assert!(known.is_some_and(|known| known != payload));
                         }
-                        Err(Check::Busy) => prop_assert!(appends.len() == 3 || log.len() + appends.len() >= 12),
+                        Err(Check::Busy) => prop_assert!(appends.len() == 3 || log.len() + appends.len() >= config.ids),
                         Err(Check::New) => prop_assert!(false, "new is not an error"),
                     }
                 }
@@ -143,12 +147,12 @@ proptest! {
                     prop_assert_eq!(state.abort(claim), Ok(()));
                 }
             }
-            prop_assert!(state.len() <= 12 + 3 + 1);
+            prop_assert!(state.len() <= config.ids + config.pending + 1);
         }
         for (claim, _) in appends {
             prop_assert_eq!(state.abort(claim), Ok(()));
         }
-        let mut restored = IdWindow::new(small());
+        let mut restored = IdWindow::new(config);
         for &(tag, payload, place) in &log {
             restored.restore(tag, payload, place, place.position.get());
         }
