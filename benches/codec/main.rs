@@ -7,6 +7,7 @@
 //! `cargo bench -p tenfour-benches --bench codec`
 
 mod json;
+mod native;
 
 use std::{hint::black_box, time::Duration};
 
@@ -116,6 +117,6 @@ criterion_group! {
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = codec, json::json
+    targets = codec, json::json, native::native
 }
 criterion_main!(benches);

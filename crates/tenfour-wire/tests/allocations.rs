@@ -7,12 +7,13 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use tenfour_wire::{
-    ByteString, Limits, engineio,
+    ByteString, Limits, engineio, native,
     socketio::{Args, Decoder, EventName, Packet, encode_event},
 };
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    static BYTES: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The system's allocator, which counts the calls of each thread.
@@ -23,6 +24,7 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        BYTES.set(BYTES.get() + layout.size());
         // SAFETY: the caller's promises are those of `System`.
         unsafe { System.alloc(layout) }
     }
@@ -34,6 +36,7 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        BYTES.set(BYTES.get() + size);
         // SAFETY: the caller's promises are those of `System`.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -106,4 +109,77 @@ fn encoding_into_a_buffer_with_room_allocates_nothing() {
     let (count, ()) = allocations(|| encode_event(&mut out, "/chat", None, &name, &args));
     assert_eq!(count, 0);
     assert_eq!(out, "2/chat,[\"mess\\\"age\",\"a\\nb\",{}]");
+}
+
+/// A native DELIVER in sequence: a name, and a body of 32 bytes.
+fn deliver() -> native::Frame {
+    let body = native::Body::Text("a body of exactly thirty-two byt".into());
+    let message = native::Message { name: Some("chat".into()), body };
+    let deliver = native::Deliver { place: native::Place::next(3), message };
+    native::Frame::Reliable { sequence: None, body: native::Reliable::Deliver(deliver) }
+}
+
+#[test]
+fn native_messages_in_shared_memory_are_decoded_and_encoded_without_allocation() {
+    let frame = deliver();
+    let mut out = BytesMut::with_capacity(1024);
+    let (count, ()) = allocations(|| native::encode(&frame, &mut out));
+    assert_eq!(count, 0);
+    assert_eq!(out.len(), 32 + 4 + "chat".len(), "four bytes more than body and name");
+
+    let shared = out.freeze();
+    let _owner = shared.clone();
+    let mut decoder = native::Decoder::new(native::Limits::default());
+    let (count, decoded) = allocations(|| {
+        decoder.push(shared);
+        decoder.next()
+    });
+    assert_eq!((count, decoded), (0, Ok(Some(frame))));
+}
+
+#[test]
+fn a_shared_native_message_is_sent_again_without_allocation() {
+    let native::Frame::Reliable { body: native::Reliable::Deliver(deliver), .. } = deliver() else {
+        panic!()
+    };
+    let message = native::SharedMessage::new(&deliver.message);
+    let mut out = BytesMut::with_capacity(1024);
+    let (count, ()) = allocations(|| native::encode_deliver(None, &deliver.place, &message, &mut out));
+    assert_eq!((count, out.len()), (0, 40));
+}
+
+/// Frames whose lists claim as much as they may, and bring nothing of it.
+#[test]
+fn native_lists_allocate_what_came_and_not_what_is_claimed() {
+    let limits = native::Limits {
+        ack_ranges: usize::MAX,
+        processed: usize::MAX,
+        heads: usize::MAX,
+        attachments: usize::MAX,
+        ..native::Limits::default()
+    };
+    let claim = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
+    for head in [&[0x42, 5][..], &[0x44, 5], &[0x32, 1, 5], &[0x50, 3]] {
+        let content = [head, &claim[..], &[1; 20]].concat();
+        let frame = [&[content.len() as u8][..], &content[..]].concat();
+        let mut decoder = native::Decoder::new(limits);
+        decoder.push(frame.into());
+        let before = BYTES.get();
+        assert!(decoder.next().is_err());
+        let bytes = BYTES.get() - before;
+        assert!(bytes <= 20 * 40 + 64, "{bytes} bytes for {head:x?}");
+    }
+}
+
+/// A frame that claims a mebibyte, in pieces of a few bytes.
+#[test]
+fn a_native_frame_in_parts_allocates_what_came_and_not_what_is_claimed() {
+    let mut decoder = native::Decoder::new(native::Limits::default());
+    let before = BYTES.get();
+    for piece in [&[0x80, 0x80][..], &[0x40, 0x80, 3, 1], &[0; 100]] {
+        decoder.push(Bytes::copy_from_slice(piece));
+        assert_eq!(decoder.next(), Ok(None));
+    }
+    let bytes = BYTES.get() - before;
+    assert!(bytes <= 4096, "{bytes}");
 }
