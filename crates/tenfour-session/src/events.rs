@@ -9,7 +9,7 @@ const KEPT: usize = 64;
 ///
 /// One request may bring a hundred thousand small packets, whose events take many times its bytes. So the buffer of
 /// a burst goes with the burst's last event, and does not wait for the heartbeat as a small one does.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct EventQueue<E>(VecDeque<E>);
 
 impl<E> EventQueue<E> {

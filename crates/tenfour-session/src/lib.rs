@@ -9,6 +9,7 @@ mod driver;
 pub mod engineio;
 mod events;
 mod io;
+pub mod native;
 pub mod socketio;
 
 pub use io::{Frame, Input, PostContent, RequestId, Response, Transmit, WebSocketId};

@@ -60,6 +60,9 @@ close_codes! {
     IdleTimeout = 4,
     /// The first frame did not come in time.
     HelloTimeout = 5,
+    /// An entry did not follow the one before it in its channel: come back without the session, and subscribe from the
+    /// cursors.
+    BrokenChain = 6,
     /// The application is done: the session has ended on purpose.
     Normal = 64,
     /// A newer connection has taken the session over.

@@ -1,0 +1,5 @@
+//! Two sides against each other, over a pipe of their own and in a time of their own.
+
+extern crate std;
+
+mod exchange;
