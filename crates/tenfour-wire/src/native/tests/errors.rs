@@ -111,6 +111,13 @@ const CONTENT: &[(&str, &str, DecodeErrorKind, usize)] = &[
     ("ACK with 33 ranges", "42 05 21", TooMany, 3),
     ("ACK with fewer ranges than it says", "42 05 02 00 00", Truncated, 6),
     ("ACK of more numbers than there are", "42 05 01 ffffffffffffffffff01 00", Value, 4),
+    ("ACK whose gap ends beyond the last number", "42 05 01 fcffffffffffffffff01 00", Value, 4),
+    (
+        "ACK whose second range ends beyond the last number",
+        "42 05 02 00 00 00 f9ffffffffffffffff01",
+        Value,
+        6,
+    ),
     ("ACK with 65 processed positions", "44 05 41", TooMany, 3),
     ("ACK of a channel of more than 32 bits", "44 05 01 8080808010 01", Value, 4),
     ("PING with 65 heads", "32 01 05 41", TooMany, 4),
