@@ -62,6 +62,7 @@ use bytestring::ByteString;
 use tenfour_delivery::{
     dedup::contiguous::Disordered,
     log::{AppendError, ReadError, Ticket},
+    mutant,
     number::{Epoch, Offset},
     resume::Position,
     time::{Now, WallTime},
@@ -86,6 +87,7 @@ use crate::Message;
 mod config;
 mod error;
 mod publish;
+mod rates;
 mod reader;
 mod sink;
 mod stored;
@@ -249,7 +251,21 @@ impl Channels {
     /// # Errors
     /// If it is refused at once; then there is no event.
     pub fn publish(&mut self, now: Now, publication: Publication) -> Result<PublishId, PublishError> {
-        self.publications.publish(&self.config, now, publication)
+        self.publications.publish(&self.config, now, None, publication)
+    }
+
+    /// Publishes a message that a session sent: as [`Channels::publish`], within that session's [`Config::rate`]. A
+    /// message that is recognised as a repetition is not charged.
+    ///
+    /// # Errors
+    /// If it is refused at once; then there is no event.
+    pub fn publish_by(
+        &mut self,
+        now: Now,
+        publisher: SubscriberId,
+        publication: Publication,
+    ) -> Result<PublishId, PublishError> {
+        self.publications.publish(&self.config, now, Some(publisher), publication)
     }
 
     /// Hands an at-most-once message to those that subscribe to a channel now; says how many took it. It has no place in
@@ -280,7 +296,7 @@ impl Channels {
 
     /// Ends a subscription: `false` if there is none. It has no further items.
     pub fn unsubscribe(&mut self, id: SubscriberId, channel: ChannelNumber) -> bool {
-        let removed = self.table.remove(id, channel);
+        let removed = mutant!(UnsubscribeLeavesSubscriber) || self.table.remove(id, channel);
         if removed {
             self.subscribers.drop_one(id, channel);
         }
@@ -290,7 +306,7 @@ impl Channels {
     /// Ends all subscriptions of a subscriber: `false` if it has none.
     pub fn remove(&mut self, id: SubscriberId) -> bool {
         let Some(channels) = self.subscribers.remove(id) else { return false };
-        for number in channels {
+        for number in channels.into_iter().filter(|_| !mutant!(RemovedSessionLeaks)) {
             self.table.remove(id, number);
         }
         true
@@ -462,3 +478,6 @@ impl Channels {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

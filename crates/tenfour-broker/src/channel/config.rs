@@ -1,5 +1,7 @@
 //! What a namespace's channels hold at most.
 
+use tenfour_delivery::rate::Limit;
+
 /// Bounds of one [`Channels`](super::Channels). Every one is finite; a call that would pass one fails with an error that
 /// names it.
 ///
@@ -28,6 +30,9 @@ pub struct Config {
     pub in_flight_bytes: usize,
     /// Messages of one append; by default 4,096.
     pub append_messages: usize,
+    /// Messages of one publisher, in [`Channels::publish_by`](super::Channels::publish_by); by default `None`: as many as
+    /// the bounds allow. What the limit would delay is refused, with the time to wait.
+    pub rate: Option<Limit>,
     /// Producers whose numbers are remembered; by default 100,000.
     pub producers: usize,
     /// Messages of a page that is read for a subscriber; by default 64, at least 1.
@@ -50,6 +55,7 @@ impl Default for Config {
             in_flight: 65_536,
             in_flight_bytes: 64 * 1024 * 1024,
             append_messages: 4_096,
+            rate: None,
             producers: 100_000,
             page_messages: 64,
             page_bytes: 256 * 1024,

@@ -2,6 +2,8 @@
 
 use alloc::string::String;
 
+use core::time::Duration;
+
 use tenfour_delivery::{
     log::AppendError,
     number::{Offset, ProducerEpoch, ProducerSequence},
@@ -47,6 +49,12 @@ pub enum PublishError {
     Full {
         /// [`Config::in_flight`](super::Config::in_flight), or its bytes.
         limit: usize,
+    },
+    /// The publisher is over its rate. The message's number is not used up.
+    #[error("over the rate; publish the same again after {retry_after:?}, or raise `Config::rate`")]
+    RateLimited {
+        /// When it would be accepted.
+        retry_after: Duration,
     },
     /// A later life of the producer has published, so this one is over.
     #[error("epoch {epoch} of the producer has published; this one is over, stop it")]

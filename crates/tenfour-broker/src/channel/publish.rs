@@ -4,6 +4,7 @@ use core::{hash::BuildHasher, time::Duration};
 
 use alloc::{
     collections::{BTreeMap, VecDeque},
+    format,
     vec::Vec,
 };
 
@@ -16,11 +17,13 @@ use tenfour_delivery::{
     },
     entry::Producer,
     log::{AppendError, Ticket},
+    mutant,
     number::{Epoch, Offset},
     time::{Now, WallTime},
+    ttl::Deadline,
 };
 
-use super::{Config, Entry, PublishError, Record};
+use super::{Config, Entry, PublishError, Record, SubscriberId, rates::Rates};
 use crate::Message;
 
 /// A message to be published.
@@ -71,7 +74,10 @@ pub(super) struct Publications {
     epoch: Epoch,
     seed: u64,
     next: u64,
+    /// The last offset that was committed here.
+    head: Offset,
     producers: Contiguous<Offset>,
+    rates: Rates,
     queue: VecDeque<Queued>,
     appending: Option<(Ticket, Vec<Waiting>)>,
     /// Those that repeat one that is in flight, and get its answer.
@@ -104,7 +110,9 @@ impl Publications {
             epoch,
             seed,
             next: 0,
+            head: Offset::START,
             producers,
+            rates: Rates::default(),
             queue: VecDeque::new(),
             appending: None,
             joined: BTreeMap::new(),
@@ -118,6 +126,7 @@ impl Publications {
         &mut self,
         config: &Config,
         now: Now,
+        publisher: Option<SubscriberId>,
         publication: Publication,
     ) -> Result<PublishId, PublishError> {
         let limit = config.in_flight;
@@ -125,10 +134,17 @@ impl Publications {
             return Err(PublishError::Full { limit });
         }
         let record = record(config, now, publication)?;
-        match record.producer {
-            None => self.enqueue(config, record, None),
-            Some(producer) => self.publish_numbered(config, record, producer),
+        if let Some(producer) = record.producer
+            && let Some(repeated) = self.recognise(&producer, &record)?
+        {
+            return Ok(repeated);
         }
+        self.check_bytes(config, &record)?;
+        if let Some((limit, publisher)) = config.rate.as_ref().zip(publisher) {
+            let charged = self.rates.charge(limit, publisher, now.mono);
+            charged.map_err(|retry_after| PublishError::RateLimited { retry_after })?;
+        }
+        Ok(self.enqueue(record))
     }
 
     /// The next records to append, if none are being appended.
@@ -140,6 +156,9 @@ impl Publications {
         let (records, waiting) =
             self.queue.drain(..count).map(|queued| (queued.record, queued.waiting)).unzip();
         self.appending = Some((ticket, waiting));
+        if mutant!(AckBeforeCommit) {
+            self.answer_early();
+        }
         Some(records)
     }
 
@@ -155,7 +174,7 @@ impl Publications {
                 }
             }
             Ok(entries) => {
-                let reason = alloc::format!("{} entries for {} records", entries.len(), waiting.len());
+                let reason = format!("{} entries for {} records", entries.len(), waiting.len());
                 self.fail(waiting, &AppendError::Failed { reason });
             }
             Err(error) => self.fail(waiting, error),
@@ -168,7 +187,10 @@ impl Publications {
     }
 
     pub(super) fn restore(&mut self, entry: &Entry) -> Result<(), Disordered> {
-        let Some(producer) = entry.record.producer else { return Ok(()) };
+        self.head = entry.offset;
+        let Some(producer) = entry.record.producer.filter(|_| !mutant!(DedupNotRebuilt)) else {
+            return Ok(());
+        };
         let fingerprint = self.fingerprint(&entry.record);
         self.producers.restore(producer, fingerprint, place(entry), entry.offset)
     }
@@ -177,24 +199,24 @@ impl Publications {
         self.producers.window()
     }
 
-    fn publish_numbered(
-        &mut self,
-        config: &Config,
-        record: Record,
-        producer: Producer,
-    ) -> Result<PublishId, PublishError> {
-        let fingerprint = self.fingerprint(&record);
-        match self.producers.check(&producer, fingerprint, record.ingested) {
-            Check::New => self.enqueue(config, record, Some(fingerprint)),
+    /// A message that is in the log or on its way there is answered from that; `None` if it is new. This comes before
+    /// the rate, or retries would starve their producer of its answers.
+    fn recognise(&mut self, producer: &Producer, record: &Record) -> Result<Option<PublishId>, PublishError> {
+        let fingerprint = self.fingerprint(record);
+        match self.producers.check(producer, fingerprint, record.ingested) {
+            Check::New => Ok(None),
+            Check::Pending(_) if mutant!(DuplicateAppendInFlight) => Ok(None),
             Check::Pending(claim) => {
                 let publish = self.number();
                 self.joined.entry(claim).or_default().push(publish);
-                Ok(publish)
+                Ok(Some(publish))
             }
-            Check::Duplicate(offset) => {
+            Check::Duplicate(_) if mutant!(DuplicateAnswersError) => Err(PublishError::Conflict),
+            Check::Duplicate(original) => {
                 let publish = self.number();
+                let offset = if mutant!(DuplicateAnswersNewOffset) { self.head } else { original };
                 self.answer(publish, Ok(Receipt { epoch: self.epoch, offset, duplicate: true }));
-                Ok(publish)
+                Ok(Some(publish))
             }
             Check::Applied => Err(PublishError::Applied),
             Check::Conflict => Err(PublishError::Conflict),
@@ -205,24 +227,23 @@ impl Publications {
         }
     }
 
-    fn enqueue(
-        &mut self,
-        config: &Config,
-        record: Record,
-        fingerprint: Option<Fingerprint>,
-    ) -> Result<PublishId, PublishError> {
-        let bytes = record.payload.len();
+    /// A single message is taken whatever its size.
+    fn check_bytes(&self, config: &Config, record: &Record) -> Result<(), PublishError> {
         let limit = config.in_flight_bytes;
-        if self.bytes > 0 && self.bytes.saturating_add(bytes) > limit {
-            return Err(PublishError::Full { limit });
-        }
-        let numbered = record.producer.zip(fingerprint);
-        let claim =
-            numbered.and_then(|(producer, hash)| self.producers.begin(producer, hash, record.ingested).ok());
+        let is_over = self.bytes > 0 && self.bytes.saturating_add(record.payload.len()) > limit;
+        if is_over { Err(PublishError::Full { limit }) } else { Ok(()) }
+    }
+
+    /// Queues a record that was found to be new.
+    fn enqueue(&mut self, record: Record) -> PublishId {
+        let fingerprint = self.fingerprint(&record);
+        let begin = |producer| self.producers.begin(producer, fingerprint, record.ingested).ok();
+        let claim = record.producer.and_then(begin);
         let publish = self.number();
+        let bytes = record.payload.len();
         self.bytes += bytes;
         self.queue.push_back(Queued { record, waiting: Waiting { publish, claim, bytes } });
-        Ok(publish)
+        publish
     }
 
     fn number(&mut self) -> PublishId {
@@ -232,10 +253,23 @@ impl Publications {
         publish
     }
 
+    /// What [`AckBeforeCommit`](tenfour_delivery::mutant::Mutant) does: the offsets are those that a dense log will give.
+    fn answer_early(&mut self) {
+        let waiting = self.appending.as_ref().map_or(&[][..], |(_, waiting)| waiting);
+        let publishes: Vec<_> = waiting.iter().map(|waiting| waiting.publish).collect();
+        for (place, publish) in publishes.into_iter().enumerate() {
+            let offset = Offset::new(self.head.get() + 1 + place as u64);
+            self.answer(publish, Ok(Receipt { epoch: self.epoch, offset, duplicate: false }));
+        }
+    }
+
     fn commit(&mut self, waiting: Waiting, entry: &Entry) {
         self.bytes -= waiting.bytes;
+        self.head = entry.offset;
         let receipt = Receipt { epoch: self.epoch, offset: entry.offset, duplicate: false };
-        self.answer(waiting.publish, Ok(receipt));
+        if !mutant!(AckBeforeCommit) {
+            self.answer(waiting.publish, Ok(receipt));
+        }
         let Some(claim) = waiting.claim else { return };
         let committed = self.producers.commit(claim, place(entry), entry.offset);
         debug_assert_eq!(committed, Ok(()), "one append at a time keeps a producer's order");
@@ -249,7 +283,10 @@ impl Publications {
         for failed in waiting {
             self.fail_one(&failed, error);
             let Some(claim) = failed.claim else { continue };
-            if self.producers.abort(claim) > 1 {
+            if mutant!(DedupBeforeDurable) {
+                let nowhere = Committed { position: self.head, ingested: WallTime::default() };
+                let _ = self.producers.commit(claim, nowhere, self.head);
+            } else if self.producers.abort(claim) > 1 {
                 self.fail_behind(claim.producer(), error);
             }
         }
@@ -268,7 +305,12 @@ impl Publications {
 
     fn fail_one(&mut self, failed: &Waiting, error: &AppendError) {
         self.bytes -= failed.bytes;
-        self.answer(failed.publish, Err(error.clone().into()));
+        if mutant!(AppendFailureSwallowed) {
+            let receipt = Receipt { epoch: self.epoch, offset: self.head, duplicate: false };
+            self.answer(failed.publish, Ok(receipt));
+        } else if !mutant!(AckBeforeCommit) {
+            self.answer(failed.publish, Err(error.clone().into()));
+        }
         let joined = failed.claim.and_then(|claim| self.joined.remove(&claim)).unwrap_or_default();
         for publish in joined {
             self.answer(publish, Err(error.clone().into()));
@@ -293,7 +335,7 @@ fn record(config: &Config, now: Now, publication: Publication) -> Result<Record,
     if length > limit {
         return Err(PublishError::TooLarge { length, limit });
     }
-    let expires = publication.ttl.map(|ttl| expiry(now.wall, ttl));
+    let expires = publication.ttl.map(|ttl| Deadline::after(now.wall, ttl).time());
     Ok(Record { channels, producer: publication.producer, ingested: now.wall, expires, payload })
 }
 
@@ -318,11 +360,6 @@ fn check_channels(config: &Config, mut channels: Vec<ByteString>) -> Result<Vec<
         }
     }
     Ok(channels)
-}
-
-fn expiry(now: WallTime, ttl: Duration) -> WallTime {
-    let millis = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-    WallTime::from_unix_millis(now.as_unix_millis().saturating_add(millis))
 }
 
 fn place(entry: &Entry) -> Committed {

@@ -4,6 +4,7 @@ use bytestring::ByteString;
 use tenfour_delivery::{
     log::ReadError,
     loss::{Count, Lost, OffsetRange, Reason},
+    mutant,
     number::Offset,
     resume::{Decision, decide_stream},
     time::WallTime,
@@ -76,23 +77,23 @@ impl<S: Sink> Reader<'_, S> {
         if self.hand_page(&page).is_err() {
             return self.full();
         }
-        if page.more {
+        if page.more && !mutant!(ReplayStopsAtPage) {
             self.subscription.wait();
             return Read::Waits;
         }
-        self.subscription.settle(self.head);
+        self.subscription.settle(if page.more { Offset::START } else { self.head });
         self.announce()
     }
 
     fn hand_page(&mut self, page: &Page) -> Result<(), Full> {
-        let mut missing = Missing::from(page.lost);
+        let mut missing = Missing::from(page.lost.filter(|_| !mutant!(TrimmedSilently)));
         for entry in &page.entries {
             let base = missing.through(self.subscription.base());
             if entry.offset <= base {
                 continue;
             }
             let previous = entry.previous_in(self.name).unwrap_or(base);
-            if previous > base {
+            if previous > base && !mutant!(TrimmedSilently) {
                 // The page has a hole, and does not say why.
                 let range = OffsetRange { after: base, through: previous };
                 self.miss(&mut missing, Lost { range, count: Count::AtLeast(1), reason: Reason::Unknown })?;
@@ -105,7 +106,8 @@ impl<S: Sink> Reader<'_, S> {
                 }
                 Err(reason) => {
                     let range = OffsetRange { after: base, through: entry.offset };
-                    self.miss(&mut missing, Lost { range, count: Count::Exact(1), reason })?;
+                    let count = Count::Exact(if mutant!(LostMiscounted) { 0 } else { 1 });
+                    self.miss(&mut missing, Lost { range, count, reason })?;
                 }
             }
         }
@@ -177,7 +179,7 @@ fn decide(start: Start, page: &Page, head: Offset) -> Decision {
 
 /// The message of an entry, or why there is none to deliver.
 pub(super) fn deliverable(entry: &Entry, now: WallTime) -> Result<Message, Reason> {
-    if entry.record.is_expired(now) {
+    if entry.record.is_expired(now) && !mutant!(ExpiredDelivered) {
         return Err(Reason::Ttl);
     }
     Message::from_stored(&entry.record.payload).map_err(|_| Reason::Unknown)

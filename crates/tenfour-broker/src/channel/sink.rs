@@ -97,6 +97,22 @@ pub enum Item<'a> {
     },
 }
 
+impl Item<'_> {
+    /// The channel that it is of.
+    #[must_use]
+    pub fn channel(&self) -> ChannelNumber {
+        match *self {
+            Self::Subscribed { channel, .. }
+            | Self::Message { channel, .. }
+            | Self::Lost { channel, .. }
+            | Self::Skip { channel, .. }
+            | Self::CaughtUp { channel, .. }
+            | Self::Emitted { channel, .. }
+            | Self::Unreadable { channel, .. } => channel,
+        }
+    }
+}
+
 /// From where a subscription goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Subscribed {

@@ -1,6 +1,6 @@
 //! One subscription: a cursor on a channel.
 
-use tenfour_delivery::{log::Ticket, number::Offset, resume::Position};
+use tenfour_delivery::{log::Ticket, mutant, number::Offset, resume::Position};
 
 use super::Taken;
 use crate::Message;
@@ -119,7 +119,9 @@ impl Subscription {
 
     /// Nothing was left to read: it is live, unless something was committed meanwhile.
     pub(super) fn settle(&mut self, head: Offset) {
-        self.state = if self.base < head { State::Lagging } else { State::Live };
+        let is_behind =
+            self.base < head && !mutant!(LiveStartsAfterSeam) && !mutant!(MergeUncheckedAgainstBase);
+        self.state = if is_behind { State::Lagging } else { State::Live };
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -148,12 +150,18 @@ impl Subscription {
         previous: Offset,
         offset: Offset,
         message: Option<&Message>,
-        deliver: impl FnOnce(Offset, &Message) -> Taken,
+        mut deliver: impl FnMut(Offset, &Message) -> Taken,
     ) -> Followed {
+        if mutant!(ReplayOverlapsLive)
+            && let (State::Reading(_), Some(message)) = (self.state, message)
+        {
+            deliver(previous, message);
+        }
         if self.state != State::Live || offset <= self.base {
             return Followed::Unchanged;
         }
-        let Some(message) = message.filter(|_| previous <= self.base) else {
+        let follows = previous <= self.base || mutant!(MergeUncheckedAgainstBase);
+        let Some(message) = message.filter(|_| follows) else {
             self.state = State::Lagging;
             return Followed::Lags;
         };
@@ -161,6 +169,10 @@ impl Subscription {
             Taken::Yes => {
                 self.base = offset;
                 Followed::Delivered
+            }
+            Taken::Full if mutant!(LagDropsSilently) => {
+                self.base = offset;
+                Followed::Unchanged
             }
             Taken::Full => {
                 self.state = State::Lagging;
@@ -174,7 +186,7 @@ impl Subscription {
     pub(super) fn acknowledge(&mut self, processed: Offset) -> bool {
         let is_known = self.is_open() && processed <= self.base;
         if is_known {
-            self.processed = self.processed.max(processed);
+            self.processed = if mutant!(CursorRegresses) { processed } else { self.processed.max(processed) };
         }
         is_known
     }

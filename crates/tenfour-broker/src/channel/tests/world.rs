@@ -1,0 +1,460 @@
+//! Channels, their log and their subscribers, and a plain account of all that happened, which judges each item.
+
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    string::ToString,
+    vec::Vec,
+};
+
+use tenfour_delivery::{
+    entry::Producer,
+    loss::{Count, Lost, Reason},
+    number::{ProducerEpoch, ProducerId, ProducerSequence},
+    resume::Decision,
+    time::Instant,
+};
+use tenfour_log::{Log, Memory, Retention};
+
+use super::super::*;
+use crate::Body;
+
+pub(super) const CHANNELS: [&str; 3] = ["a", "b", "c"];
+pub(super) const SUBSCRIBERS: u64 = 3;
+
+/// Whose subscription to what.
+type Key = (SubscriberId, ChannelNumber);
+
+/// The channels with everything around them.
+pub(super) struct World {
+    pub(super) channels: Channels,
+    pub(super) log: Memory,
+    pub(super) account: Account,
+    /// Effects that the driver has taken and not performed.
+    appends: VecDeque<(Ticket, Vec<Record>)>,
+    reads: Vec<(Ticket, Query)>,
+    /// Pages that were read and not handed in.
+    pages: Vec<(Ticket, Page)>,
+}
+
+/// All that was said and done, and what must be true of it.
+pub(super) struct Account {
+    pub(super) now: Now,
+    committed: Vec<Entry>,
+    subscriptions: BTreeMap<Key, Seen>,
+    pub(super) rooms: BTreeMap<SubscriberId, usize>,
+    trimmed: BTreeMap<ByteString, Offset>,
+    /// What is not answered: the payload, and the number.
+    unanswered: BTreeMap<PublishId, (Bytes, Option<Producer>)>,
+    pub(super) emitted: usize,
+    payloads: u64,
+    pub(super) delivered: usize,
+}
+
+/// One subscription as its subscriber sees it.
+struct Seen {
+    name: ByteString,
+    start: Start,
+    base: Option<Offset>,
+    processed: Offset,
+    caught_up: bool,
+    refused: bool,
+}
+
+impl World {
+    pub(super) fn new(config: Config, retention: Retention) -> Self {
+        let epoch = Epoch::new(3);
+        Self {
+            channels: Channels::new(config, epoch, 1),
+            log: Memory::new(epoch, retention),
+            account: Account {
+                now: Now { mono: Instant::ZERO, wall: WallTime::from_unix_millis(10_000) },
+                committed: Vec::new(),
+                subscriptions: BTreeMap::new(),
+                rooms: (0..SUBSCRIBERS).map(|id| (SubscriberId(id), usize::MAX)).collect(),
+                trimmed: BTreeMap::new(),
+                unanswered: BTreeMap::new(),
+                emitted: 0,
+                payloads: 0,
+                delivered: 0,
+            },
+            appends: VecDeque::new(),
+            reads: Vec::new(),
+            pages: Vec::new(),
+        }
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        to: &[&str],
+        ttl: Option<u64>,
+        producer: Option<Producer>,
+        text: Option<&str>,
+    ) -> Result<PublishId, PublishError> {
+        self.account.payloads += 1;
+        let text = text.map_or_else(|| self.account.payloads.to_string(), Into::into);
+        let message = Message { name: None, body: Body::Text(text.into()) };
+        let payload = message.to_stored();
+        let channels = to.iter().map(|name| (*name).into()).collect();
+        let ttl = ttl.map(core::time::Duration::from_millis);
+        let publication = Publication { channels, message, ttl, producer };
+        let published = self.channels.publish(self.account.now, publication);
+        if let Ok(publish) = published {
+            assert!(self.account.unanswered.insert(publish, (payload, producer)).is_none());
+        }
+        self.events();
+        published
+    }
+
+    pub(super) fn subscribe(
+        &mut self,
+        id: u64,
+        name: &str,
+        start: Start,
+    ) -> Result<ChannelNumber, SubscribeError> {
+        let id = SubscriberId(id);
+        let subscribed = self.channels.subscribe(id, &name.into(), start);
+        if let Ok(number) = subscribed {
+            let seen = Seen {
+                name: name.into(),
+                start,
+                base: None,
+                processed: Offset::START,
+                caught_up: false,
+                refused: false,
+            };
+            let before = self.account.subscriptions.insert((id, number), seen);
+            assert!(before.is_none_or(|before| before.refused), "there is one subscription to a channel");
+        }
+        subscribed
+    }
+
+    pub(super) fn unsubscribe(&mut self, id: u64, name: &str) {
+        let id = SubscriberId(id);
+        let Some(number) = self.channels.number(name) else { return };
+        let removed = self.channels.unsubscribe(id, number);
+        let known = self.account.subscriptions.remove(&(id, number));
+        assert_eq!(removed, known.is_some_and(|seen| !seen.refused));
+    }
+
+    pub(super) fn remove(&mut self, id: u64) {
+        let id = SubscriberId(id);
+        self.channels.remove(id);
+        self.account.subscriptions.retain(|(subscriber, _), _| *subscriber != id);
+    }
+
+    /// Gives a subscriber room for so many items.
+    pub(super) fn make_room(&mut self, id: u64, items: usize) {
+        let id = SubscriberId(id);
+        self.account.rooms.insert(id, items);
+        if items > 0 {
+            self.channels.resume_reading(id);
+        }
+    }
+
+    /// Takes one effect.
+    pub(super) fn take_effect(&mut self) -> bool {
+        match self.channels.poll_effect() {
+            None => return false,
+            Some(Effect::Append { ticket, records }) => self.appends.push_back((ticket, records)),
+            Some(Effect::Read { ticket, query }) => self.reads.push((ticket, query)),
+        }
+        true
+    }
+
+    /// The log commits an append, or refuses it.
+    pub(super) fn append(&mut self, fails: bool) -> bool {
+        let Some((ticket, records)) = self.appends.pop_front() else { return false };
+        let result = if fails {
+            Err(AppendError::Refused { reason: "no".to_string() })
+        } else {
+            self.log.append(ticket, records);
+            self.log.poll().expect("memory answers at once").result
+        };
+        self.account.committed.extend(result.iter().flatten().cloned());
+        self.note_trimmed();
+        self.channels.committed(self.account.now, ticket, result, &mut self.account);
+        self.events();
+        true
+    }
+
+    /// Reads a page, without handing it in.
+    pub(super) fn read(&mut self, which: usize) -> bool {
+        if self.reads.is_empty() {
+            return false;
+        }
+        let (ticket, query) = self.reads.remove(which % self.reads.len());
+        self.pages.push((ticket, self.log.read(&query).expect("memory can be read")));
+        true
+    }
+
+    pub(super) fn hand_in(&mut self, which: usize, fails: bool) -> bool {
+        if self.pages.is_empty() {
+            return false;
+        }
+        let (ticket, page) = self.pages.remove(which % self.pages.len());
+        let failed = ReadError::Failed { reason: "no".to_string() };
+        let result = if fails { Err(failed) } else { Ok(page) };
+        self.channels.page(self.account.now, ticket, result, &mut self.account);
+        true
+    }
+
+    pub(super) fn trim(&mut self, wait: u64) {
+        let wall = self.account.now.wall.as_unix_millis() + wait;
+        self.account.now.wall = WallTime::from_unix_millis(wall);
+        self.log.trim(self.account.now.wall);
+        self.note_trimmed();
+    }
+
+    pub(super) fn emit(&mut self, name: &str) {
+        let message = Message { name: None, body: Body::Text("emitted".into()) };
+        let before = self.account.emitted;
+        let taken = self.channels.emit(name, &message, &mut self.account);
+        assert_eq!(self.account.emitted - before, taken);
+    }
+
+    /// Acknowledges through an offset, which may be any.
+    pub(super) fn acknowledge(&mut self, id: u64, name: &str, processed: u64) {
+        let (id, processed) = (SubscriberId(id), Offset::new(processed));
+        let Some(number) = self.channels.number(name) else { return };
+        let before = self.channels.position(id, number);
+        let result = self.channels.acknowledge(id, number, processed);
+        let seen = self.account.subscriptions.get_mut(&(id, number)).filter(|seen| !seen.refused);
+        let Some(seen) = seen else { return assert_eq!(result, Err(AcknowledgeError::Unknown)) };
+        let may = seen.base.is_some_and(|base| processed <= base);
+        assert_eq!(result.is_ok(), may, "what was not delivered cannot be processed: {result:?}");
+        if may {
+            seen.processed = seen.processed.max(processed);
+        }
+        let after = self.channels.position(id, number);
+        assert!(before.map(|at| at.offset) <= after.map(|at| at.offset), "a cursor never goes back");
+        assert_eq!(after.map(|at| at.offset), seen.base.map(|_| seen.processed));
+    }
+
+    /// Everything heals: all have room, and all that is asked of the log is done. Then everyone has everything.
+    pub(super) fn heal(&mut self) {
+        for id in 0..SUBSCRIBERS {
+            self.make_room(id, usize::MAX);
+        }
+        let mut turns = 0;
+        while self.take_effect() || self.append(false) || self.read(0) || self.hand_in(0, false) {
+            turns += 1;
+            assert!(turns < 100_000, "it never comes to rest");
+        }
+        assert!(self.account.unanswered.is_empty(), "every publication is answered");
+        for ((id, number), seen) in self.account.subscriptions.iter().filter(|(_, seen)| !seen.refused) {
+            let base = seen.base.expect("every subscription is decided");
+            let head = self.account.of(&seen.name).last().map_or(Offset::START, |entry| entry.offset);
+            assert!(base >= head, "{id:?} is at {base} of {head} in {}", seen.name);
+            assert_eq!(seen.caught_up, seen.start != Start::Live, "the end of a replay is told once");
+            assert_eq!(self.channels.number(&seen.name), Some(*number), "a number stays");
+        }
+    }
+
+    /// What producers have published is known from the log alone, as far as the log reaches.
+    pub(super) fn check_restored(&mut self) {
+        let query = Query {
+            channel: None,
+            messages: usize::MAX,
+            bytes: usize::MAX,
+            ..Query::of("".into(), Offset::START)
+        };
+        let page = self.log.read(&query).expect("memory can be read");
+        let mut restored = Channels::of_log(small(), self.log.epoch(), 9);
+        for entry in &page.entries {
+            restored.restore(entry).expect("the log is in order");
+        }
+        for entry in page.entries.iter().filter(|entry| entry.record.producer.is_some()) {
+            let publication = Publication {
+                channels: entry.record.channels.clone(),
+                message: Message::from_stored(&entry.record.payload).expect("it was stored"),
+                ttl: None,
+                producer: entry.record.producer,
+            };
+            let [one, other] = [&mut restored, &mut self.channels].map(|channels| {
+                let published = channels.publish(self.account.now, publication.clone());
+                published.map(|_| channels.poll_event().map(|Event::Published { result, .. }| result))
+            });
+            assert_eq!(one, other, "{:?} is recognised alike", entry.record.producer);
+            let fenced = matches!(one, Err(PublishError::Fenced { .. }));
+            let original = Receipt { epoch: self.log.epoch(), offset: entry.offset, duplicate: true };
+            assert!(
+                fenced || one == Ok(Some(Ok(original))),
+                "a duplicate gets the original's receipt: {one:?}"
+            );
+        }
+    }
+
+    fn note_trimmed(&mut self) {
+        for name in CHANNELS {
+            self.account.trimmed.insert(name.into(), self.log.history(name).trimmed);
+        }
+    }
+
+    fn events(&mut self) {
+        while let Some(Event::Published { publish, result }) = self.channels.poll_event() {
+            self.account.answered(publish, result);
+        }
+    }
+}
+
+impl Account {
+    fn of<'a>(&'a self, channel: &'a str) -> impl DoubleEndedIterator<Item = &'a Entry> {
+        self.committed.iter().filter(move |entry| entry.record.channels.iter().any(|name| *name == channel))
+    }
+
+    /// The last offset of a channel, and what a reader there would claim.
+    pub(super) fn head(&self, channel: &str) -> Offset {
+        self.of(channel).last().map_or(Offset::START, |entry| entry.offset)
+    }
+
+    fn answered(&mut self, publish: PublishId, result: Result<Receipt, PublishError>) {
+        let (payload, producer) = self.unanswered.remove(&publish).expect("an answer comes once");
+        let Ok(receipt) = result else { return };
+        let entry = self.committed.iter().find(|entry| entry.offset == receipt.offset);
+        let entry = entry.expect("an answer comes after the commit");
+        assert_eq!(entry.record.payload, payload, "the receipt is of this message");
+        assert_eq!(entry.record.producer, producer);
+        assert!(!receipt.duplicate || producer.is_some());
+    }
+
+    /// What producers have published stands once in the log, and in their order.
+    pub(super) fn check_producers(&self) {
+        let mut last: BTreeMap<ProducerId, (ProducerEpoch, ProducerSequence)> = BTreeMap::new();
+        for Producer { id, epoch, sequence } in
+            self.committed.iter().filter_map(|entry| entry.record.producer)
+        {
+            let before = last.insert(id, (epoch, sequence));
+            assert!(before.is_none_or(|before| before < (epoch, sequence)), "{id} goes back");
+        }
+    }
+
+    fn check_lost(&self, name: &str, lost: Lost) {
+        let within: Vec<_> = self.of(name).filter(|entry| lost.range.contains(entry.offset)).collect();
+        match lost.count {
+            Count::Exact(count) => assert_eq!(count, within.len() as u64, "{lost:?}"),
+            Count::AtLeast(count) => assert!(count <= within.len() as u64, "{lost:?}"),
+        }
+        match lost.reason {
+            Reason::Ttl => assert!(within.iter().all(|entry| entry.record.is_expired(self.now.wall))),
+            Reason::Retention => assert!(lost.range.through <= self.trimmed[name], "{lost:?} is not gone"),
+            other => panic!("lost for no reason: {other}"),
+        }
+    }
+
+    fn check_opened(&self, seen: &Seen, subscribed: Subscribed) -> Offset {
+        let head = self.head(&seen.name);
+        assert!(subscribed.head <= head.max(self.trimmed.get(&seen.name).copied().unwrap_or(Offset::START)));
+        match (seen.start, subscribed.decision) {
+            (Start::Live, Decision::Continue { after }) => {
+                assert!(after <= head, "live begins at what is there");
+                after
+            }
+            (Start::Earliest, Decision::Continue { after }) => {
+                let skipped = self.of(&seen.name).filter(|entry| entry.offset <= after);
+                assert!(skipped.map(|entry| entry.offset).all(|gone| gone <= self.trimmed[&seen.name]));
+                after
+            }
+            (Start::After(position), Decision::Continue { after }) => {
+                assert_eq!(position, Position { epoch: subscribed.epoch, offset: after });
+                after
+            }
+            (Start::After(position), Decision::Gap { lost, after }) => {
+                assert_eq!(position.epoch, subscribed.epoch);
+                assert_eq!((lost.range.after, lost.range.through), (position.offset, after));
+                self.check_lost(&seen.name, lost);
+                after
+            }
+            (Start::After(position), Decision::Reset { after, .. }) => {
+                assert_ne!(position.epoch, subscribed.epoch);
+                after
+            }
+            other => panic!("decided wrongly: {other:?}"),
+        }
+    }
+
+    fn check_message(&mut self, key: Key, previous: Offset, entry: &Entry, message: &Message) {
+        let seen = &self.subscriptions[&key];
+        assert_eq!(seen.base, Some(previous), "an item begins where the one before it ended");
+        assert!(entry.offset > previous);
+        let between =
+            self.of(&seen.name).filter(|other| previous < other.offset && other.offset < entry.offset);
+        assert_eq!(between.count(), 0, "nothing is left out");
+        assert!(self.of(&seen.name).any(|committed| committed == entry), "what is delivered is committed");
+        assert_eq!(Message::from_stored(&entry.record.payload).as_ref(), Ok(message));
+        assert!(!entry.record.is_expired(self.now.wall), "what has expired is not delivered");
+        self.delivered += 1;
+    }
+}
+
+impl Sink for Account {
+    fn deliver(&mut self, to: SubscriberId, item: Item<'_>) -> Taken {
+        let room = self.rooms.get_mut(&to).expect("it is known");
+        let Some(left) = room.checked_sub(1) else { return Taken::Full };
+        *room = left;
+        let channel = item.channel();
+        let key = (to, channel);
+        let seen = self.subscriptions.get(&key).expect("items come to those who subscribe");
+        assert!(!seen.refused, "a refused subscription is over");
+        let base = match item {
+            Item::Subscribed { name, outcome, .. } => {
+                assert_eq!((name, seen.base), (&seen.name, None), "it is told once, and first");
+                match outcome {
+                    Ok(subscribed) => self.check_opened(seen, subscribed),
+                    Err(error) => {
+                        assert!(matches!(error, SubscribeError::Ahead { head } if head <= self.head(name)));
+                        self.subscriptions.get_mut(&key).expect("it is there").refused = true;
+                        return Taken::Yes;
+                    }
+                }
+            }
+            Item::Message { previous, entry, message, .. } => {
+                self.check_message(key, previous, entry, message);
+                entry.offset
+            }
+            Item::Lost { lost, .. } => {
+                assert_eq!(seen.base, Some(lost.range.after), "a loss stands at its place");
+                assert!(!lost.range.is_empty());
+                self.check_lost(&seen.name, lost);
+                lost.range.through
+            }
+            Item::CaughtUp { offset, .. } => {
+                assert_eq!((seen.base, seen.caught_up), (Some(offset), false));
+                assert_ne!(seen.start, Start::Live);
+                self.subscriptions.get_mut(&key).expect("it is there").caught_up = true;
+                offset
+            }
+            Item::Emitted { .. } => {
+                self.emitted += 1;
+                seen.base.expect("only an open subscription hears what is emitted")
+            }
+            Item::Unreadable { .. } => return Taken::Yes,
+            Item::Skip { .. } => panic!("nothing is skipped"),
+        };
+        let seen = self.subscriptions.get_mut(&key).expect("it is there");
+        if seen.base.is_none() {
+            seen.processed = base;
+        }
+        seen.base = Some(base);
+        Taken::Yes
+    }
+
+    fn committed(&mut self, entry: &Entry, message: &Message) {
+        assert_eq!(Message::from_stored(&entry.record.payload).as_ref(), Ok(message));
+    }
+}
+
+/// The producers whose messages a run repeats.
+pub(super) fn producer(id: u128, epoch: u32, sequence: u64) -> Producer {
+    Producer {
+        id: ProducerId::new(id),
+        epoch: ProducerEpoch::new(epoch),
+        sequence: ProducerSequence::new(sequence),
+    }
+}
+
+/// Small bounds, so that each is met.
+pub(super) fn small() -> Config {
+    let mut config = Config::default();
+    (config.page_messages, config.reads, config.append_messages) = (2, 2, 3);
+    config
+}
