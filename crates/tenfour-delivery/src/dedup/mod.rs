@@ -31,7 +31,7 @@ pub use contiguous::Contiguous;
 pub use id_window::{IdWindow, Tag};
 pub use watermark::Watermark;
 
-use crate::{number::Offset, time::WallTime};
+use crate::{mutant, number::Offset, time::WallTime};
 
 /// Where and when the log has taken a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,5 +60,10 @@ impl Fingerprint {
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
+    }
+
+    /// Whether a message with this fingerprint may be a retry of one with the other.
+    fn matches(self, known: Self) -> bool {
+        self == known || mutant!(IdConflictAccepted)
     }
 }

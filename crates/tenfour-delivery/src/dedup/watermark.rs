@@ -79,7 +79,7 @@ impl<R: Clone> Watermark<R> {
         if let Ok(place) = self.find(number) {
             let request = &self.requests[place];
             return match &request.result {
-                _ if request.payload != payload => Check::Conflict,
+                _ if !payload.matches(request.payload) => Check::Conflict,
                 Some(result) => Check::Duplicate(result.clone()),
                 None => Check::Pending,
             };

@@ -48,6 +48,7 @@ use self::table::{Slot, Table};
 use super::{Committed, Fingerprint};
 use crate::{
     entry::Producer,
+    mutant,
     number::{Offset, ProducerEpoch, ProducerSequence},
     time::WallTime,
 };
@@ -193,7 +194,7 @@ impl<R: Clone> Contiguous<R> {
         let Some(slot) = self.table.get(producer.id) else { return self.check_unknown(producer, now) };
         let Some((epoch, last)) = slot.frontier() else { return self.check_unknown(producer, now) };
         if producer.epoch < epoch {
-            Check::Fenced { epoch }
+            if mutant!(OldProducerEpochAccepted) { Check::New } else { Check::Fenced { epoch } }
         } else if producer.epoch > epoch {
             self.check_next(slot, producer, ProducerSequence::FIRST)
         } else if producer.sequence <= last {
@@ -287,7 +288,8 @@ impl<R: Clone> Contiguous<R> {
     }
 
     fn check_unknown(&self, producer: &Producer, now: WallTime) -> Check<R> {
-        if producer.sequence != ProducerSequence::FIRST && self.forgotten {
+        let may_be_in_the_log = producer.sequence != ProducerSequence::FIRST && self.forgotten;
+        if may_be_in_the_log && !mutant!(ForgottenTakenForNew) {
             Check::Indeterminate
         } else if self.has_room(now) {
             Check::New
@@ -297,7 +299,7 @@ impl<R: Clone> Contiguous<R> {
     }
 
     fn check_next(&self, slot: &Slot<R>, producer: &Producer, expected: ProducerSequence) -> Check<R> {
-        if producer.sequence != expected {
+        if producer.sequence != expected && !mutant!(PseqGapAccepted) {
             Check::Gap { expected }
         } else if slot.pending.len() < self.config.pending.max(1) {
             Check::New
@@ -410,13 +412,17 @@ impl<R: Clone> Slot<R> {
     /// What a message is that is not above the frontier, in the frontier's life.
     fn check_known(&self, producer: &Producer, payload: Fingerprint) -> Check<R> {
         if let Some(pending) = self.pending.iter().find(|pending| pending.claim.producer == *producer) {
-            return if pending.payload == payload { Check::Pending(pending.claim) } else { Check::Conflict };
+            return if payload.matches(pending.payload) {
+                Check::Pending(pending.claim)
+            } else {
+                Check::Conflict
+            };
         }
         let Some(life) = self.life.filter(|life| life.epoch == producer.epoch) else {
             return Check::Indeterminate;
         };
         match self.results.binary_search_by_key(&producer.sequence, |done| done.sequence) {
-            Ok(index) if self.results[index].payload == payload => {
+            Ok(index) if payload.matches(self.results[index].payload) => {
                 Check::Duplicate(self.results[index].result.clone())
             }
             Ok(_) => Check::Conflict,

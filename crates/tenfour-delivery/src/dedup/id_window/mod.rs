@@ -164,10 +164,14 @@ impl<R: Clone> IdWindow<R> {
     /// What the message is; `now` is the time that the log would store with it.
     pub fn check(&self, tag: Tag, payload: Fingerprint, now: WallTime) -> Check<R> {
         if let Some(pending) = self.find_pending(tag) {
-            return if pending.payload == payload { Check::Pending(pending.claim) } else { Check::Conflict };
+            return if payload.matches(pending.payload) {
+                Check::Pending(pending.claim)
+            } else {
+                Check::Conflict
+            };
         }
         match self.find_done(tag) {
-            Some(done) if done.payload == payload => Check::Duplicate(done.result.clone()),
+            Some(done) if payload.matches(done.payload) => Check::Duplicate(done.result.clone()),
             Some(_) => Check::Conflict,
             None if self.has_room(now) => Check::New,
             None => Check::Busy,
