@@ -79,6 +79,15 @@ struct SessionName {
     generation: Generation,
 }
 
+impl ClientJournal {
+    /// Whether there is a session to go on with. Without one the next connection begins a new session, with the
+    /// subscriptions where they were.
+    #[must_use]
+    pub fn is_resumable(&self) -> bool {
+        self.kept.session.is_some()
+    }
+}
+
 /// What a client says first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Hello {
