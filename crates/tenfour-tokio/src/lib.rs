@@ -8,6 +8,7 @@ mod drivers;
 mod handshake;
 mod http;
 mod link;
+pub mod native;
 mod queue;
 mod server;
 mod socket;
@@ -15,6 +16,7 @@ mod space;
 mod websocket;
 
 pub use application::{Application, BoxFuture, DisconnectReason};
+pub use clock::Clock;
 pub use config::{Config, Cookie, Origins, SameSite};
 pub use handshake::{Handshake, PeerAddress};
 pub use http::Body as ResponseBody;
