@@ -46,6 +46,7 @@ use crate::{
 mod credit;
 mod error;
 mod slot;
+mod withdraw;
 
 pub use credit::Credit;
 pub use error::{AckError, Cause, Full};

@@ -7,6 +7,7 @@ extern crate alloc;
 mod connection;
 mod dialect;
 mod namespace;
+pub mod native;
 #[cfg(test)]
 mod tests;
 

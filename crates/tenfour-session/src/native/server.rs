@@ -1,6 +1,7 @@
 //! The server's side of a connection.
 
 mod event;
+mod revoke;
 
 pub use event::{ResumeClaim, ServerEvent};
 

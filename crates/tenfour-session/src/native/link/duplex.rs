@@ -85,6 +85,20 @@ impl Duplex {
         !self.backlog.is_empty() || self.refused.is_some()
     }
 
+    /// What the peer has not acknowledged, in the order of its numbers, and what waits for one.
+    pub(in crate::native) fn held_mut(&mut self) -> impl Iterator<Item = &mut Outgoing> {
+        self.window.payloads_mut().chain(&mut self.backlog)
+    }
+
+    /// About how many bytes it holds.
+    pub(in crate::native) fn byte_len(&self) -> usize {
+        let waiting: usize = self.backlog.iter().map(Outgoing::body_len).sum();
+        let slots = usize::try_from(self.window.len()).unwrap_or(usize::MAX) + self.backlog.len();
+        let early = self.receiver.len().saturating_mul(size_of::<Reliable>());
+        let frames = slots.saturating_mul(size_of::<Outgoing>());
+        self.window.bytes().saturating_add(waiting).saturating_add(early).saturating_add(frames)
+    }
+
     /// Where the last frame leaves a channel, if one was sent.
     pub(in crate::native) fn end(&self, channel: u32) -> Option<Offset> {
         self.ends.get(&channel).copied()
