@@ -137,7 +137,7 @@ impl Link {
         }
     }
 
-    /// When to repeat a HELLO that has no answer.
+    /// When to repeat a HELLO that has no answer: every second or so, so that it gets through where much is lost.
     pub(super) fn greeting_deadline(&self, now: Instant) -> Instant {
         self.probe.deadline(now)
     }
@@ -366,7 +366,6 @@ impl Link {
     fn repeat_greeting(&mut self, now: Instant) {
         let Some(greeting) = &mut self.greeting else { return };
         if greeting.repeat.is_some_and(|repeat| now.has_reached(repeat)) {
-            self.probe.timed_out();
             greeting.due = true;
             greeting.repeat = Some(self.probe.deadline(now));
         }

@@ -2,4 +2,7 @@
 
 extern crate std;
 
+mod delivery;
 mod exchange;
+mod pipe;
+mod world;
