@@ -4,16 +4,7 @@
 //! use tenfour_broker::{Body, Message};
 //! use tenfour_broker::channel::{Channels, Config, Effect, Event, Item, Publication, Sink, Start, SubscriberId, Taken};
 //! use tenfour_delivery::{number::{Epoch, Offset}, time::Now};
-//! # use tenfour_broker::channel::{Entry, Page, Query};
-//! # use tenfour_delivery::{log::Ticket, resume::History};
-//! # fn append(records: Vec<tenfour_broker::channel::Record>) -> Vec<Entry> {
-//! #     let entry = |(place, record)| Entry { offset: Offset::new(place as u64 + 1), previous: vec![Offset::new(place as u64)], record };
-//! #     records.into_iter().enumerate().map(entry).collect()
-//! # }
-//! # fn read(_: &Query) -> Page {
-//! #     let history = History { epoch: Epoch::new(1), trimmed: Offset::START, head: Offset::START };
-//! #     Page { entries: Vec::new(), more: false, lost: None, history }
-//! # }
+//! use tenfour_log::{Log, Memory, Retention};
 //!
 //! /// Where deliveries go: here, what they say.
 //! struct Screen(Vec<Body>);
@@ -27,31 +18,47 @@
 //!     }
 //! }
 //!
-//! /// The driver performs on its log whatever is asked for, and hands in the answers.
-//! fn drive(channels: &mut Channels, now: Now, screen: &mut Screen) {
+//! /// The driver performs whatever is asked for on its log, and hands in the answers, at once or later.
+//! fn drive(channels: &mut Channels, log: &mut Memory, now: Now, screen: &mut Screen) {
 //!     while let Some(effect) = channels.poll_effect() {
 //!         match effect {
-//!             Effect::Append { ticket, records } => channels.committed(now, ticket, Ok(append(records)), screen),
-//!             Effect::Read { ticket, query } => channels.page(now, ticket, Ok(read(&query)), screen),
+//!             Effect::Append { ticket, records } => log.append(ticket, records),
+//!             Effect::Read { ticket, query } => channels.page(now, ticket, log.read(&query), screen),
+//!         }
+//!         while let Some(done) = log.poll() {
+//!             channels.committed(now, done.ticket, done.result, screen);
 //!         }
 //!     }
 //! }
 //!
+//! let epoch = Epoch::new(1);
+//! let mut log = Memory::new(epoch, Retention::default());
+//! let mut channels = Channels::new(Config::default(), epoch, 0x5eed);
 //! let (now, mut screen) = (Now::default(), Screen(Vec::new()));
-//! let mut channels = Channels::new(Config::default(), Epoch::new(1), 0x5eed);
-//! channels.subscribe(SubscriberId(7), &"news".into(), Start::Live)?;
-//! drive(&mut channels, now, &mut screen);
+//!
+//! let news = vec!["news".into()];
+//! channels.subscribe(SubscriberId(7), &news[0], Start::Live)?;
+//! drive(&mut channels, &mut log, now, &mut screen);
 //!
 //! let message = Message { name: None, body: Body::Text("hello".into()) };
-//! let publish = channels.publish(now, Publication { channels: vec!["news".into()], message, ttl: None, producer: None })?;
+//! let publish = channels.publish(now, Publication { channels: news, message, ttl: None, producer: None })?;
 //! assert!(channels.poll_event().is_none() && screen.0.is_empty()); // nobody hears of it before the log has it
 //!
-//! drive(&mut channels, now, &mut screen);
+//! drive(&mut channels, &mut log, now, &mut screen);
 //! let Some(Event::Published { publish: answered, result }) = channels.poll_event() else { panic!("it is committed") };
 //! assert_eq!((answered, result?.offset), (publish, Offset::new(1)));
 //! assert_eq!(screen.0, [Body::Text("hello".into())]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! | rule | how |
+//! |---|---|
+//! | nothing is seen before its commit | the answer, the fan-out and the memory of a producer's number all come from [`Channels::committed`] |
+//! | one order, and no seam between replay and live | a subscription is a cursor; what is handed over begins where the cursor is, whatever brings it |
+//! | no silent gap | a commit that does not follow the cursor is read for; what is gone is an [`Item::Lost`] at its place |
+//! | a slow subscriber costs an offset, not a queue | it lags until retention passes it, and is then told what it lost |
+//! | a repetition gets the original's receipt | while the original is in flight, too; and it is not charged |
+//! | nothing grows without bound | [`Config`] |
 
 use core::fmt;
 
@@ -79,7 +86,7 @@ use self::{
     publish::Publications,
     reader::{Read, Reader, deliverable},
     subscribers::Subscribers,
-    subscription::{Followed, State, Subscription},
+    subscription::{Followed, Subscription},
     table::{Channel, Table},
 };
 use crate::Message;
@@ -395,19 +402,14 @@ impl Channels {
         let Channel { name, head, subscriptions, .. } = channel;
         let Some(subscription) = subscriptions.get_mut(&id) else { return };
         let mut reader = Reader { now: now.wall, id, number, name, head: *head, subscription, sink };
-        let read = match reader.subscription.state() {
-            State::Deciding(start, asked) if asked == ticket => reader.open(start, result),
-            State::Reading(asked) if asked == ticket => reader.take(result),
-            _ => return,
-        };
-        match read {
-            Read::Live => {}
-            Read::Waits => self.subscribers.wait(id, number),
-            Read::Full => {
+        match reader.answered(ticket, result) {
+            None | Some(Read::Live) => {}
+            Some(Read::Waits) => self.subscribers.wait(id, number),
+            Some(Read::Full) => {
                 self.subscribers.set_room(id, false);
                 self.subscribers.wait(id, number);
             }
-            Read::Refused => {
+            Some(Read::Refused) => {
                 self.unsubscribe(id, number);
             }
         }

@@ -1,12 +1,19 @@
-//! What the namespace takes from the allocator, counted per thread.
+//! What a namespace and its channels take from the allocator, counted per thread.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
 };
 
-use tenfour_broker::{Body, Limits, Namespace, SocketId, Target};
-use tenfour_delivery::time::Instant;
+use tenfour_broker::{
+    Body, Limits, Message, Namespace, SocketId, Target,
+    channel::{Channels, Config, Effect, Item, Publication, Sink, Start, SubscriberId, Taken},
+};
+use tenfour_delivery::{
+    number::Epoch,
+    time::{Instant, Now},
+};
+use tenfour_log::{Log, Memory, Retention};
 
 const MEMBERS: u32 = 100_000;
 
@@ -72,6 +79,123 @@ fn churn_leaves_nothing_but_bounded_capacity() {
     // The tables may have been rebuilt with another capacity since, but not with a growing one.
     assert!(BYTES.get() - before <= 2 * after_first, "{} after {after_first}", BYTES.get() - before);
 }
+
+#[test]
+fn a_commit_allocates_nothing_for_each_subscriber() {
+    let taken = [1, 1_000].map(|subscribers| {
+        let mut world = World::new(subscribers);
+        world.publish();
+        world.publish();
+        let effect = world.publish_only();
+        let (ticket, result) = world.append(effect);
+        let before = ALLOCATIONS.get();
+        world.channels.committed(Now::default(), ticket, result, &mut world.counted);
+        (ALLOCATIONS.get() - before, world.counted.0)
+    });
+    println!("allocations and deliveries of a commit to 1 subscriber and to 1,000: {taken:?}");
+    assert_eq!(taken.map(|(_, delivered)| delivered), [3, 3_000]);
+    assert_eq!(taken[0].0, taken[1].0);
+}
+
+#[test]
+fn an_idle_subscription_costs_few_bytes() {
+    let before = BYTES.get();
+    let world = World::new(u64::from(MEMBERS));
+    let each = (BYTES.get() - before) / i64::from(MEMBERS);
+    println!("{each} bytes for each of {MEMBERS} subscribers with a subscription");
+    assert!(each < 500, "{each} bytes");
+    drop(world);
+}
+
+#[test]
+fn subscribers_that_come_and_go_leave_nothing_but_bounded_capacity() {
+    let mut world = World::new(0);
+    let before = BYTES.get();
+    let mut after_first = 0;
+    for round in 0..60_u64 {
+        for id in 0..100 {
+            let name = format!("{}", (round * 100 + id) % 3_000);
+            world
+                .channels
+                .subscribe(SubscriberId(id), &name.into(), Start::Earliest)
+                .expect("within the bounds");
+            world.channels.subscribe(SubscriberId(id), &"a".into(), Start::Live).expect("within the bounds");
+        }
+        if round % 3 == 0 {
+            world.drive();
+        }
+        for id in 0..100 {
+            assert!(world.channels.remove(SubscriberId(id)));
+        }
+        world.drive();
+        if round == 29 {
+            after_first = BYTES.get() - before;
+        }
+    }
+    assert!(
+        BYTES.get() - before <= after_first + after_first / 10,
+        "{} after {after_first}",
+        BYTES.get() - before
+    );
+}
+
+/// Channels on a log in memory, with subscribers to channel `a` that are live.
+struct World {
+    channels: Channels,
+    log: Memory,
+    counted: Counted,
+}
+
+/// Counts what is delivered.
+struct Counted(u64);
+
+impl Sink for Counted {
+    fn deliver(&mut self, _: SubscriberId, item: Item<'_>) -> Taken {
+        self.0 += u64::from(matches!(item, Item::Message { .. }));
+        Taken::Yes
+    }
+}
+
+impl World {
+    fn new(subscribers: u64) -> Self {
+        let epoch = Epoch::new(1);
+        let channels = Channels::new(Config::default(), epoch, 1);
+        let mut world = Self { channels, log: Memory::new(epoch, Retention::default()), counted: Counted(0) };
+        for id in 0..subscribers {
+            world.channels.subscribe(SubscriberId(id), &"a".into(), Start::Live).expect("within the bounds");
+        }
+        world.drive();
+        world
+    }
+
+    fn publish(&mut self) {
+        let effect = self.publish_only();
+        let (ticket, result) = self.append(effect);
+        self.channels.committed(Now::default(), ticket, result, &mut self.counted);
+    }
+
+    fn publish_only(&mut self) -> Effect {
+        let message = Message { name: None, body: Body::Text("hello".into()) };
+        let publication = Publication { channels: vec!["a".into()], message, ttl: None, producer: None };
+        self.channels.publish(Now::default(), publication).expect("within the bounds");
+        self.channels.poll_effect().expect("an append")
+    }
+
+    fn append(&mut self, effect: Effect) -> Answer {
+        let Effect::Append { ticket, records } = effect else { panic!("an append") };
+        self.log.append(ticket, records);
+        (ticket, self.log.poll().expect("memory answers at once").result)
+    }
+
+    fn drive(&mut self) {
+        while let Some(effect) = self.channels.poll_effect() {
+            let Effect::Read { ticket, query } = effect else { panic!("nothing is published") };
+            self.channels.page(Now::default(), ticket, self.log.read(&query), &mut self.counted);
+        }
+    }
+}
+
+type Answer = (tenfour_log::Ticket, Result<Vec<tenfour_log::Entry>, tenfour_log::AppendError>);
 
 fn fill(namespace: &mut Namespace<()>, members: u32) {
     for number in 0..members {

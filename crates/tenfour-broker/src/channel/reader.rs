@@ -2,7 +2,7 @@
 
 use bytestring::ByteString;
 use tenfour_delivery::{
-    log::ReadError,
+    log::{ReadError, Ticket},
     loss::{Count, Lost, OffsetRange, Reason},
     mutant,
     number::Offset,
@@ -12,7 +12,7 @@ use tenfour_delivery::{
 
 use super::{
     ChannelNumber, Entry, Item, Page, Sink, Start, SubscribeError, Subscribed, SubscriberId, Taken,
-    subscription::Subscription,
+    subscription::{State, Subscription},
 };
 use crate::Message;
 
@@ -45,8 +45,17 @@ pub(super) enum Read {
 struct Full;
 
 impl<S: Sink> Reader<'_, S> {
+    /// Takes the answer to what the subscription asked under this ticket; `None`, and nothing changes, if it did not.
+    pub(super) fn answered(&mut self, ticket: Ticket, result: Result<Page, ReadError>) -> Option<Read> {
+        match self.subscription.state() {
+            State::Deciding(start, asked) if asked == ticket => Some(self.open(start, result)),
+            State::Reading(asked) if asked == ticket => Some(self.take(result)),
+            _ => None,
+        }
+    }
+
     /// Decides from where the subscription goes on.
-    pub(super) fn open(&mut self, start: Start, result: Result<Page, ReadError>) -> Read {
+    fn open(&mut self, start: Start, result: Result<Page, ReadError>) -> Read {
         let page = match result {
             Ok(page) => page,
             Err(error) => return self.fail(&error),
@@ -69,7 +78,7 @@ impl<S: Sink> Reader<'_, S> {
     }
 
     /// Hands a page over, as far as the subscriber has room.
-    pub(super) fn take(&mut self, result: Result<Page, ReadError>) -> Read {
+    fn take(&mut self, result: Result<Page, ReadError>) -> Read {
         let page = match result {
             Ok(page) => page,
             Err(error) => return self.fail(&error),

@@ -12,6 +12,7 @@ use tenfour_log::{Bound, Retention};
 use self::world::{CHANNELS, SUBSCRIBERS, World, producer, small};
 use super::*;
 
+mod rules;
 mod table;
 mod world;
 
@@ -134,7 +135,7 @@ fn judge_run(retention: Retention, steps: &[Step]) {
 
 #[cfg(not(tenfour_mutants))]
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     /// S1 to S4, S7 to S10, S12, S15, S20, S21, S23, L2: each item is judged where it arrives.
     #[test]
@@ -144,6 +145,12 @@ proptest! {
     ) {
         judge_run(retention, &steps);
     }
+
+}
+
+#[cfg(not(tenfour_mutants))]
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn the_same_calls_give_the_same_state(steps in prop::collection::vec(steps(), 1..80)) {

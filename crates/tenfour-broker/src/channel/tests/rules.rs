@@ -1,0 +1,393 @@
+//! The rules that have a name, and the bounds.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
+use core::time::Duration;
+
+use tenfour_delivery::{
+    loss::{Count, Lost, OffsetRange, Reason},
+    number::{ProducerEpoch, ProducerSequence},
+    rate::Limit,
+    time::Instant,
+};
+use tenfour_log::{Log, Memory, Retention};
+
+use super::{super::*, world::producer};
+use crate::Body;
+
+/// Takes everything there is room for, and says what it was.
+struct Screen {
+    full: Vec<SubscriberId>,
+    items: Vec<(u64, String)>,
+}
+
+impl Screen {
+    fn new() -> Self {
+        Self { full: Vec::new(), items: Vec::new() }
+    }
+
+    fn take(&mut self) -> Vec<(u64, String)> {
+        core::mem::take(&mut self.items)
+    }
+}
+
+impl Sink for Screen {
+    fn deliver(&mut self, to: SubscriberId, item: Item<'_>) -> Taken {
+        if self.full.contains(&to) {
+            return Taken::Full;
+        }
+        let text = match item {
+            Item::Subscribed { .. } => return Taken::Yes,
+            Item::Message { entry, .. } => format!("{}", entry.offset),
+            Item::Lost { lost, .. } => format!("lost {} {} {}", lost.range, lost.count, lost.reason),
+            Item::CaughtUp { offset, .. } => format!("caught up {offset}"),
+            Item::Emitted { message, .. } => format!("{:?}", message.body),
+            other => format!("{other:?}"),
+        };
+        self.items.push((to.0, text));
+        Taken::Yes
+    }
+}
+
+fn channels(set: impl FnOnce(&mut Config)) -> Channels {
+    let mut config = Config::default();
+    set(&mut config);
+    Channels::new(config, Epoch::new(1), 5)
+}
+
+fn log() -> Memory {
+    Memory::new(Epoch::new(1), Retention::default())
+}
+
+fn at(micros: u64) -> Now {
+    Now { mono: Instant::from_micros(micros), wall: WallTime::from_unix_millis(micros / 1_000) }
+}
+
+fn saying(channels: &[&str], text: &str) -> Publication {
+    let message = Message { name: None, body: Body::Text(text.into()) };
+    let channels = channels.iter().map(|name| (*name).into()).collect();
+    Publication { channels, message, ttl: None, producer: None }
+}
+
+fn numbered(epoch: u32, sequence: u64, text: &str) -> Publication {
+    Publication { producer: Some(producer(1, epoch, sequence)), ..saying(&["a"], text) }
+}
+
+/// Performs all that is asked for on a log.
+fn drive(channels: &mut Channels, log: &mut Memory, screen: &mut Screen) {
+    while let Some(effect) = channels.poll_effect() {
+        perform(channels, log, screen, effect);
+    }
+}
+
+fn perform(channels: &mut Channels, log: &mut Memory, screen: &mut Screen, effect: Effect) {
+    match effect {
+        Effect::Append { ticket, records } => {
+            log.append(ticket, records);
+            let result = log.poll().expect("memory answers at once").result;
+            channels.committed(at(0), ticket, result, screen);
+        }
+        Effect::Read { ticket, query } => channels.page(at(0), ticket, log.read(&query), screen),
+    }
+}
+
+/// A publication's number, and its offset and whether that is another's.
+type Answer = (u64, Result<(u64, bool), PublishError>);
+
+fn answers(channels: &mut Channels) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    while let Some(Event::Published { publish, result }) = channels.poll_event() {
+        answers.push((publish.get(), result.map(|receipt| (receipt.offset.get(), receipt.duplicate))));
+    }
+    answers
+}
+
+fn refused() -> AppendError {
+    AppendError::Refused { reason: "full".to_string() }
+}
+
+fn append(channels: &mut Channels) -> (Ticket, Vec<Record>) {
+    match channels.poll_effect() {
+        Some(Effect::Append { ticket, records }) => (ticket, records),
+        other => panic!("no append: {other:?}"),
+    }
+}
+
+#[test]
+fn what_is_published_during_an_append_becomes_the_next_one() {
+    let (mut channels, mut log) = (channels(|config| config.append_messages = 3), log());
+    let publish = |channels: &mut Channels, count| {
+        for _ in 0..count {
+            channels.publish(at(0), saying(&["a", "b", "a"], "x")).expect("within the bounds");
+        }
+    };
+    publish(&mut channels, 1);
+    let (first, records) = append(&mut channels);
+    assert_eq!((records.len(), &records[0].channels[..]), (1, &["a".into(), "b".into()][..]));
+    publish(&mut channels, 4);
+    assert_eq!(channels.poll_effect(), None, "one append at a time");
+    log.append(first, records);
+    let result = log.poll().expect("memory answers at once").result;
+    channels.committed(at(0), Ticket(77), result.clone(), &mut Screen::new());
+    assert_eq!(answers(&mut channels), [], "an answer to no append");
+    channels.committed(at(0), first, result, &mut Screen::new());
+    assert_eq!(answers(&mut channels), [(0, Ok((1, false)))]);
+    assert_eq!(append(&mut channels).1.len(), 3);
+}
+
+#[test]
+fn a_failed_append_takes_with_it_what_its_producers_have_queued() {
+    let mut channels = channels(|_| {});
+    channels.publish(at(0), numbered(0, 0, "0")).expect("new");
+    let (ticket, _) = append(&mut channels);
+    channels.publish(at(0), numbered(0, 0, "0")).expect("joins the first");
+    channels.publish(at(0), numbered(0, 1, "1")).expect("follows the first");
+    channels.publish(at(0), saying(&["a"], "no number")).expect("has nothing to do with it");
+    channels.committed(at(0), ticket, Err(refused()), &mut Screen::new());
+    let failed = || Err(PublishError::Log(refused()));
+    assert_eq!(answers(&mut channels), [(0, failed()), (1, failed()), (2, failed())]);
+    let (_, records) = append(&mut channels);
+    assert_eq!(records.len(), 1, "what has no producer goes on");
+    channels.publish(at(0), numbered(0, 0, "0")).expect("it may come again");
+}
+
+#[test]
+fn a_duplicate_gets_the_receipt_of_the_original() {
+    let (mut channels, mut log, mut screen) = (channels(|_| {}), log(), Screen::new());
+    channels.publish(at(0), numbered(2, 0, "x")).expect("new");
+    channels.publish(at(0), numbered(2, 0, "x")).expect("joins");
+    drive(&mut channels, &mut log, &mut screen);
+    channels.publish(at(0), saying(&["a"], "between")).expect("new");
+    drive(&mut channels, &mut log, &mut screen);
+    channels.publish(at(0), numbered(2, 0, "x")).expect("repeats");
+    let all = [(0, Ok((1, false))), (1, Ok((1, true))), (2, Ok((2, false))), (3, Ok((1, true)))];
+    assert_eq!(answers(&mut channels), all);
+    assert_eq!(channels.publish(at(0), numbered(2, 0, "y")), Err(PublishError::Conflict));
+    let elsewhere = Publication { channels: vec!["b".into()], ..numbered(2, 0, "x") };
+    assert_eq!(channels.publish(at(0), elsewhere), Err(PublishError::Conflict));
+    let expected = ProducerSequence::new(1);
+    assert_eq!(channels.publish(at(0), numbered(2, 2, "z")), Err(PublishError::Gap { expected }));
+    let epoch = ProducerEpoch::new(2);
+    assert_eq!(channels.publish(at(0), numbered(1, 0, "z")), Err(PublishError::Fenced { epoch }));
+    assert_eq!(log.head(), Offset::new(2));
+}
+
+#[test]
+fn a_publication_out_of_bounds_is_refused_and_changes_nothing() {
+    let mut channels = channels(|config| {
+        (config.channels_per_publication, config.channel_name_bytes) = (2, 3);
+        (config.message_bytes, config.in_flight, config.in_flight_bytes) = (12, 3, 20);
+    });
+    let refusals = [
+        (saying(&[], "x"), PublishError::NoChannel),
+        (saying(&["a", "b", "c"], "x"), PublishError::TooManyChannels { limit: 2 }),
+        (saying(&["a", ""], "x"), PublishError::ChannelName { length: 0, limit: 3 }),
+        (saying(&["abcd"], "x"), PublishError::ChannelName { length: 4, limit: 3 }),
+        (saying(&["a"], "0123456789x"), PublishError::TooLarge { length: 13, limit: 12 }),
+    ];
+    for (publication, error) in refusals {
+        assert_eq!(channels.publish(at(0), publication), Err(error));
+    }
+    assert_eq!(channels.poll_effect(), None);
+    channels.publish(at(0), saying(&["a"], "0123456789")).expect("12 bytes");
+    let full = Err(PublishError::Full { limit: 20 });
+    assert_eq!(channels.publish(at(0), saying(&["a"], "0123456789")), full);
+    channels.publish(at(0), saying(&["a"], "")).expect("2 bytes");
+    channels.publish(at(0), saying(&["a"], "")).expect("2 bytes");
+    let full = Err(PublishError::Full { limit: 3 });
+    assert_eq!(channels.publish(at(0), saying(&["a"], "")), full);
+    drive(&mut channels, &mut log(), &mut Screen::new());
+    assert_eq!(channels.publish(at(0), saying(&["a"], "")), full, "answers that nobody polls count");
+    assert_eq!(answers(&mut channels).len(), 3);
+    channels.publish(at(0), saying(&["a"], "0123456789")).expect("there is room again");
+}
+
+#[test]
+fn a_duplicate_is_not_charged_and_a_refusal_uses_up_no_number() {
+    let mut channels = channels(|config| config.rate = Some(Limit::new(1, Duration::from_secs(1), 1)));
+    let ann = SubscriberId(1);
+    channels.publish_by(at(0), ann, numbered(0, 0, "x")).expect("one at once");
+    for _ in 0..5 {
+        channels.publish_by(at(0), ann, numbered(0, 0, "x")).expect("a repetition");
+    }
+    let retry_after = Duration::from_millis(600);
+    let refused = Err(PublishError::RateLimited { retry_after });
+    assert_eq!(channels.publish_by(at(400_000), ann, numbered(0, 1, "y")), refused);
+    channels.publish_by(at(400_000), SubscriberId(2), saying(&["a"], "z")).expect("another's rate");
+    channels.publish(at(400_000), saying(&["a"], "z")).expect("the server's own has none");
+    channels.publish_by(at(1_000_000), ann, numbered(0, 1, "y")).expect("under the same number");
+}
+
+#[test]
+fn subscriptions_are_bounded() {
+    let mut channels = channels(|config| {
+        (config.subscribers, config.subscriptions_per_subscriber) = (2, 2);
+        (config.channels, config.channel_name_bytes) = (3, 3);
+    });
+    let mut subscribe = |id, name: &str| {
+        channels.subscribe(SubscriberId(id), &name.into(), Start::Live).map(ChannelNumber::get)
+    };
+    assert_eq!(subscribe(1, "a"), Ok(0));
+    assert_eq!(subscribe(1, "a"), Err(SubscribeError::Exists));
+    assert_eq!(subscribe(1, "abcd"), Err(SubscribeError::ChannelName { length: 4, limit: 3 }));
+    assert_eq!(subscribe(1, "b"), Ok(1));
+    assert_eq!(subscribe(1, "c"), Err(SubscribeError::TooMany { limit: 2 }));
+    assert_eq!(subscribe(2, "c"), Ok(2));
+    assert_eq!(subscribe(2, "d"), Err(SubscribeError::TooManyChannels { limit: 3 }));
+    assert_eq!(subscribe(2, "a"), Ok(0), "a number is the same for all");
+    assert_eq!(subscribe(3, "a"), Err(SubscribeError::TooManySubscribers { limit: 2 }));
+    assert!(channels.remove(SubscriberId(1)) && !channels.remove(SubscriberId(1)));
+    assert!(!channels.unsubscribe(SubscriberId(1), ChannelNumber::new(0)));
+    assert!(!channels.unsubscribe(SubscriberId(2), ChannelNumber::new(9)));
+    let subscribed = channels.subscribe(SubscriberId(3), &"b".into(), Start::Live);
+    assert_eq!(subscribed, Ok(ChannelNumber::new(1)), "it kept its number");
+}
+
+#[test]
+fn a_number_is_used_again_when_enough_others_are_idle() {
+    let mut channels = channels(|_| {});
+    let (first, stays) = (SubscriberId(1), SubscriberId(2));
+    let mut visit = |name: &str| {
+        let number = channels.subscribe(first, &name.into(), Start::Live).expect("within the bounds");
+        assert_eq!(channels.name(number).map(|name| &**name), Some(name));
+        assert!(channels.unsubscribe(first, number));
+        number.get()
+    };
+    let numbers: Vec<_> = (0..1_024).map(|place| visit(&format!("{place}"))).collect();
+    assert_eq!(numbers, (0..1_024).collect::<Vec<_>>());
+    assert_eq!(visit("7"), 7, "remembered, and now idle for the shortest time");
+    assert_eq!(visit("new"), 0, "the longest idle one makes room");
+    assert_eq!((channels.number("0"), channels.number("7")), (None, Some(ChannelNumber::new(7))));
+    channels.subscribe(stays, &"1".into(), Start::Live).expect("within the bounds");
+    assert_eq!(channels.subscribe(stays, &"newer".into(), Start::Live), Ok(ChannelNumber::new(1_024)));
+}
+
+#[test]
+fn so_many_pages_are_read_at_a_time_and_everyone_has_a_turn() {
+    let (mut channels, mut log, mut screen) =
+        (channels(|config| (config.reads, config.page_messages) = (2, 1)), log(), Screen::new());
+    for _ in 0..2 {
+        channels.publish(at(0), saying(&["a", "b"], "x")).expect("within the bounds");
+    }
+    drive(&mut channels, &mut log, &mut screen);
+    for id in 0..3 {
+        for name in ["a", "b"] {
+            channels.subscribe(SubscriberId(id), &name.into(), Start::Earliest).expect("within the bounds");
+        }
+    }
+    let (one, other) = (channels.poll_effect(), channels.poll_effect());
+    assert_eq!(channels.poll_effect(), None, "two at a time");
+    for effect in [one, other].into_iter().flatten() {
+        perform(&mut channels, &mut log, &mut screen, effect);
+    }
+    drive(&mut channels, &mut log, &mut screen);
+    let turns: Vec<_> =
+        screen.take().into_iter().filter(|(_, item)| !item.contains("caught")).map(|(id, _)| id).collect();
+    assert_eq!(turns, [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2], "nobody waits for another's backlog");
+}
+
+#[test]
+fn a_page_for_one_who_has_left_or_come_again_changes_nothing() {
+    let (mut channels, mut log, mut screen) = (channels(|_| {}), log(), Screen::new());
+    let ann = SubscriberId(1);
+    let number = channels.subscribe(ann, &"a".into(), Start::Earliest).expect("within the bounds");
+    channels.subscribe(ann, &"b".into(), Start::Live).expect("within the bounds");
+    let Some(Effect::Read { ticket, query }) = channels.poll_effect() else { panic!("the log is asked") };
+    channels.unsubscribe(ann, number);
+    channels.subscribe(ann, &"a".into(), Start::Live).expect("it comes again");
+    let late = log.read(&query);
+    channels.page(at(0), ticket, late.clone(), &mut screen);
+    channels.page(at(0), ticket, late.clone(), &mut screen);
+    assert_eq!(
+        channels.position(ann, number),
+        None,
+        "the second subscription is not decided by the first one's page"
+    );
+    drive(&mut channels, &mut log, &mut screen);
+    assert_eq!(channels.position(ann, number).map(|position| position.offset), Some(Offset::START));
+    let Some(Effect::Read { ticket, .. }) = ({
+        channels.subscribe(ann, &"c".into(), Start::Live).expect("within the bounds");
+        channels.poll_effect()
+    }) else {
+        panic!("the log is asked")
+    };
+    channels.remove(ann);
+    channels.page(at(0), ticket, late, &mut screen);
+    assert_eq!((screen.take(), channels.poll_effect()), (vec![], None));
+}
+
+#[test]
+fn what_expires_is_told_as_one_loss_at_its_place() {
+    let (mut channels, mut log, mut screen) = (channels(|_| {}), log(), Screen::new());
+    for (text, ttl) in [("1", None), ("2", Some(5)), ("3", Some(5)), ("4", None), ("5", Some(5))] {
+        let ttl = ttl.map(Duration::from_millis);
+        channels.publish(at(0), Publication { ttl, ..saying(&["a"], text) }).expect("within the bounds");
+    }
+    drive(&mut channels, &mut log, &mut screen);
+    channels.subscribe(SubscriberId(1), &"a".into(), Start::Earliest).expect("within the bounds");
+    let late = at(5_000);
+    while let Some(Effect::Read { ticket, query }) = channels.poll_effect() {
+        channels.page(late, ticket, log.read(&query), &mut screen);
+    }
+    let items: Vec<_> = screen.take().into_iter().map(|(_, item)| item).collect();
+    let ttl = Reason::Ttl;
+    let expected =
+        ["1", &format!("lost (1, 3] 2 {ttl}"), "4", &format!("lost (4, 5] 1 {ttl}"), "caught up 5"];
+    assert_eq!(items, expected);
+}
+
+#[test]
+fn what_cannot_be_read_back_is_lost_and_not_passed_over() {
+    let (mut channels, mut log, mut screen) = (channels(|_| {}), log(), Screen::new());
+    let record = Record {
+        channels: vec!["a".into()],
+        producer: None,
+        ingested: WallTime::default(),
+        expires: None,
+        payload: Bytes::from_static(b"\xff of a later version"),
+    };
+    log.append(Ticket(0), vec![record]);
+    log.poll();
+    channels.subscribe(SubscriberId(1), &"a".into(), Start::Earliest).expect("within the bounds");
+    drive(&mut channels, &mut log, &mut screen);
+    let lost = Lost {
+        range: OffsetRange { after: Offset::START, through: Offset::new(1) },
+        count: Count::Exact(1),
+        reason: Reason::Unknown,
+    };
+    let told = format!("lost {} {} {}", lost.range, lost.count, lost.reason);
+    assert_eq!(screen.take(), [(1, told), (1, "caught up 1".into())]);
+}
+
+#[test]
+fn what_is_emitted_reaches_those_who_have_room_and_has_no_place() {
+    let (mut channels, mut log, mut screen) = (channels(|_| {}), log(), Screen::new());
+    for id in 1..4 {
+        channels.subscribe(SubscriberId(id), &"a".into(), Start::Live).expect("within the bounds");
+    }
+    drive(&mut channels, &mut log, &mut screen);
+    channels.subscribe(SubscriberId(4), &"a".into(), Start::Live).expect("not decided yet");
+    screen.full = vec![SubscriberId(2)];
+    let message = Message { name: None, body: Body::Text("now".into()) };
+    assert_eq!(channels.emit("a", &message, &mut screen), 2);
+    assert_eq!(channels.emit("nowhere", &message, &mut screen), 0);
+    assert_eq!(screen.take().iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 3]);
+    screen.full.clear();
+    channels.resume_reading(SubscriberId(2));
+    drive(&mut channels, &mut log, &mut screen);
+    assert_eq!((screen.take(), log.head()), (vec![], Offset::START), "it is gone, and moved nothing");
+}
+
+#[test]
+fn a_log_that_answers_too_little_has_failed() {
+    let mut channels = channels(|_| {});
+    channels.publish(at(0), saying(&["a"], "x")).expect("within the bounds");
+    let (ticket, _) = append(&mut channels);
+    channels.committed(at(0), ticket, Ok(vec![]), &mut Screen::new());
+    let answers = answers(&mut channels);
+    assert!(matches!(&answers[..], [(0, Err(PublishError::Log(AppendError::Failed { .. })))]), "{answers:?}");
+}
