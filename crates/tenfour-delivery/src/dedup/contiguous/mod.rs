@@ -191,17 +191,7 @@ impl<R: Clone> Contiguous<R> {
 
     /// What the message is; `now` is the time that the log would store with it.
     pub fn check(&self, producer: &Producer, payload: Fingerprint, now: WallTime) -> Check<R> {
-        let Some(slot) = self.table.get(producer.id) else { return self.check_unknown(producer, now) };
-        let Some((epoch, last)) = slot.frontier() else { return self.check_unknown(producer, now) };
-        if producer.epoch < epoch {
-            if mutant!(OldProducerEpochAccepted) { Check::New } else { Check::Fenced { epoch } }
-        } else if producer.epoch > epoch {
-            self.check_next(slot, producer, ProducerSequence::FIRST)
-        } else if producer.sequence <= last {
-            slot.check_known(producer, payload)
-        } else {
-            self.check_next(slot, producer, last.next())
-        }
+        self.check_at(self.table.find(producer.id), producer, payload, now)
     }
 
     /// Claims the message for an append that the caller now makes.
@@ -214,13 +204,15 @@ impl<R: Clone> Contiguous<R> {
         payload: Fingerprint,
         now: WallTime,
     ) -> Result<Claim, Check<R>> {
-        match self.check(&producer, payload, now) {
+        let place = self.table.find(producer.id);
+        match self.check_at(place, &producer, payload, now) {
             Check::New => {}
             other => return Err(other),
         }
+        let place = place.unwrap_or_else(|| self.table.insert(producer.id));
         let claim = Claim { producer, attempt: self.attempts };
         self.attempts += 1;
-        self.table.get_or_insert(producer.id).pending.push_back(Pending { claim, payload });
+        self.table.slot_mut(place).pending.push_back(Pending { claim, payload });
         Ok(claim)
     }
 
@@ -229,9 +221,14 @@ impl<R: Clone> Contiguous<R> {
     /// # Errors
     /// [`NotDue`], and nothing has changed.
     pub fn commit(&mut self, claim: Claim, at: Committed, result: R) -> Result<(), NotDue> {
-        let slot = self.table.get_mut(claim.producer.id).ok_or(NotDue(claim))?;
-        let due = slot.pending.pop_front_if(|next| next.claim == claim).ok_or(NotDue(claim))?;
-        self.record(claim.producer, due.payload, at, result);
+        let place = self.table.find(claim.producer.id).ok_or(NotDue(claim))?;
+        let due = self
+            .table
+            .slot_mut(place)
+            .pending
+            .pop_front_if(|next| next.claim == claim)
+            .ok_or(NotDue(claim))?;
+        self.record(place, claim.producer, due.payload, at, result);
         Ok(())
     }
 
@@ -241,12 +238,12 @@ impl<R: Clone> Contiguous<R> {
     /// sent again: a log must commit nothing of a producer behind a failed append. Says how many claims are gone, this
     /// one included; none if it was withdrawn before.
     pub fn abort(&mut self, claim: Claim) -> usize {
-        let id = claim.producer.id;
-        let Some(slot) = self.table.get_mut(id) else { return 0 };
+        let Some(place) = self.table.find(claim.producer.id) else { return 0 };
+        let slot = self.table.slot_mut(place);
         let Some(first) = slot.pending.iter().position(|pending| pending.claim == claim) else { return 0 };
         let withdrawn = slot.pending.len() - first;
         slot.pending.truncate(first);
-        self.table.drop_if_empty(id);
+        self.table.drop_if_empty(place);
         withdrawn
     }
 
@@ -264,13 +261,15 @@ impl<R: Clone> Contiguous<R> {
         at: Committed,
         result: R,
     ) -> Result<(), Disordered> {
-        if let Some(life) = self.table.get(producer.id).and_then(|slot| slot.life) {
+        let place = self.table.find(producer.id);
+        if let Some(life) = place.and_then(|place| self.table.slot(place).life) {
             let Life { epoch, last, .. } = life;
             if (producer.epoch, producer.sequence) <= (epoch, last) {
                 return Err(Disordered { found: producer, epoch, last });
             }
         }
-        self.record(producer, payload, at, result);
+        let place = place.unwrap_or_else(|| self.table.insert(producer.id));
+        self.record(place, producer, payload, at, result);
         Ok(())
     }
 
@@ -285,6 +284,28 @@ impl<R: Clone> Contiguous<R> {
     #[must_use]
     pub fn producers(&self) -> usize {
         self.table.len()
+    }
+
+    fn check_at(
+        &self,
+        place: Option<usize>,
+        producer: &Producer,
+        payload: Fingerprint,
+        now: WallTime,
+    ) -> Check<R> {
+        let Some(slot) = place.map(|place| self.table.slot(place)) else {
+            return self.check_unknown(producer, now);
+        };
+        let Some((epoch, last)) = slot.frontier() else { return self.check_unknown(producer, now) };
+        if producer.epoch < epoch {
+            if mutant!(OldProducerEpochAccepted) { Check::New } else { Check::Fenced { epoch } }
+        } else if producer.epoch > epoch {
+            self.check_next(slot, producer, ProducerSequence::FIRST)
+        } else if producer.sequence <= last {
+            slot.check_known(producer, payload)
+        } else {
+            self.check_next(slot, producer, last.next())
+        }
     }
 
     fn check_unknown(&self, producer: &Producer, now: WallTime) -> Check<R> {
@@ -318,9 +339,9 @@ impl<R: Clone> Contiguous<R> {
     }
 
     /// What the log has committed; the only place where what is remembered changes.
-    fn record(&mut self, producer: Producer, payload: Fingerprint, at: Committed, result: R) {
+    fn record(&mut self, place: usize, producer: Producer, payload: Fingerprint, at: Committed, result: R) {
         let results = self.config.results.max(1);
-        let slot = self.table.get_or_insert(producer.id);
+        let slot = self.table.slot_mut(place);
         let same_life = slot.life.filter(|life| life.epoch == producer.epoch);
         let base = match same_life {
             Some(life) if life.last.next() == producer.sequence => life.base,
@@ -334,7 +355,7 @@ impl<R: Clone> Contiguous<R> {
         slot.results.push_back(Done { sequence: producer.sequence, payload, result });
         slot.life = Some(Life { epoch: producer.epoch, base, last: producer.sequence, at });
         self.latest = at;
-        self.table.renew(producer.id);
+        self.table.renew(place);
         self.forget();
     }
 

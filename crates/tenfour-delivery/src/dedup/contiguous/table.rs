@@ -42,27 +42,28 @@ impl<R> Table<R> {
         self.order.len()
     }
 
-    pub(super) fn get(&self, id: ProducerId) -> Option<&Slot<R>> {
-        self.index.get(&id).map(|&place| &self.slots[place])
+    pub(super) fn find(&self, id: ProducerId) -> Option<usize> {
+        self.index.get(&id).copied()
     }
 
-    pub(super) fn get_mut(&mut self, id: ProducerId) -> Option<&mut Slot<R>> {
-        self.index.get(&id).map(|&place| &mut self.slots[place])
+    /// The producer at this place, which [`Self::find`] or [`Self::insert`] gave out and nothing has freed since.
+    pub(super) fn slot(&self, place: usize) -> &Slot<R> {
+        &self.slots[place]
     }
 
-    pub(super) fn get_or_insert(&mut self, id: ProducerId) -> &mut Slot<R> {
-        let Self { slots, index, free, .. } = self;
-        let place = *index.entry(id).or_insert_with(|| match free.pop() {
-            Some(place) => {
-                slots[place].id = id;
-                place
-            }
-            None => {
-                slots.push(Slot::new(id));
-                slots.len() - 1
-            }
+    pub(super) fn slot_mut(&mut self, place: usize) -> &mut Slot<R> {
+        &mut self.slots[place]
+    }
+
+    /// Makes a place for a producer that has none.
+    pub(super) fn insert(&mut self, id: ProducerId) -> usize {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::new(id));
+            self.slots.len() - 1
         });
-        &mut slots[place]
+        self.slots[place].id = id;
+        self.index.insert(id, place);
+        place
     }
 
     /// The life with the oldest last commit.
@@ -76,10 +77,8 @@ impl<R> Table<R> {
     }
 
     /// Puts the producer, which has a life now, at the end of the order.
-    pub(super) fn renew(&mut self, id: ProducerId) {
-        if let Some(&place) = self.index.get(&id) {
-            self.order.renew(place);
-        }
+    pub(super) fn renew(&mut self, place: usize) {
+        self.order.renew(place);
     }
 
     /// Ends the oldest life; what the producer has in flight stays.
@@ -89,16 +88,14 @@ impl<R> Table<R> {
         let slot = &mut self.slots[place];
         slot.life = None;
         slot.results.clear();
-        let id = slot.id;
-        self.drop_if_empty(id);
+        self.drop_if_empty(place);
     }
 
-    /// Frees the producer's place if it has neither a life nor anything in flight.
-    pub(super) fn drop_if_empty(&mut self, id: ProducerId) {
-        let Some(&place) = self.index.get(&id) else { return };
+    /// Frees the place if its producer has neither a life nor anything in flight.
+    pub(super) fn drop_if_empty(&mut self, place: usize) {
         let slot = &self.slots[place];
         if slot.life.is_none() && slot.pending.is_empty() {
-            self.index.remove(&id);
+            self.index.remove(&slot.id);
             self.free.push(place);
         }
     }
