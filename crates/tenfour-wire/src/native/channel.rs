@@ -317,6 +317,7 @@ impl Deliver {
         self.message.write(out);
     }
 
+    #[inline]
     pub(super) fn read(flags: u8, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self { place: Place::read(flags, reader)?, message: Message::read(reader)? })
     }
@@ -343,6 +344,7 @@ impl Place {
         }
     }
 
+    #[inline]
     fn read(flags: u8, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let channel = reader.varint_u32()?;
         let previous = if flags & HAS_PREVIOUS == 0 { None } else { Some(reader.varint()?) };

@@ -127,6 +127,7 @@ impl Ack {
 
 impl AckRange {
     /// `end` is that of the range before, and becomes that of this one.
+    #[inline]
     fn read(end: &mut u64, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let at = reader.at();
         let (gap, len) = (reader.varint()?, reader.varint()?);

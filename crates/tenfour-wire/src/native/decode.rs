@@ -82,12 +82,13 @@ impl Decoder {
         self.partial.capacity()
     }
 
+    #[inline]
     fn read(&mut self) -> Result<Option<Frame>, DecodeError> {
         if self.partial.is_empty() {
             return match split(&self.input, &self.limits)? {
                 Split::Whole { start, end } => {
                     let frame = self.input.split_to(end);
-                    Frame::read(&frame, start, &self.limits).map(Some)
+                    Frame::read(frame, start, &self.limits).map(Some)
                 }
                 Split::Partial { .. } => {
                     self.keep_rest();
@@ -104,7 +105,7 @@ impl Decoder {
         match split(&self.partial, &self.limits)? {
             Split::Whole { start, .. } => {
                 let frame = core::mem::take(&mut self.partial).freeze();
-                Frame::read(&frame, start, &self.limits).map(Some)
+                Frame::read(frame, start, &self.limits).map(Some)
             }
             Split::Partial { .. } => Ok(None),
         }
@@ -158,7 +159,7 @@ impl Iterator for Datagram<'_> {
         let frame = match split(&self.rest, self.limits) {
             Ok(Split::Whole { start, end }) => {
                 self.offset += end;
-                Frame::read(&self.rest.split_to(end), start, self.limits)
+                Frame::read(self.rest.split_to(end), start, self.limits)
             }
             Ok(Split::Partial { .. }) => Err(DecodeError::new(DecodeErrorKind::Truncated, self.rest.len())),
             Err(error) => Err(error),
@@ -180,6 +181,7 @@ enum Split {
     Partial { missing: usize },
 }
 
+#[inline]
 fn split(bytes: &[u8], limits: &Limits) -> Result<Split, DecodeError> {
     let (len, start) = match parse_varint(bytes) {
         Ok(Some(length)) => length,

@@ -174,7 +174,8 @@ impl Frame {
     }
 
     /// Reads the frame whose content begins at `at`, and ends where `bytes` do. Errors count from the first of `bytes`.
-    pub(super) fn read(bytes: &Bytes, at: usize, limits: &Limits) -> Result<Self, DecodeError> {
+    #[inline]
+    pub(super) fn read(bytes: Bytes, at: usize, limits: &Limits) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes, at, limits);
         let first = reader.u8()?;
         let (kind, flags) = (first >> 3, first & 7);
@@ -210,7 +211,7 @@ impl Frame {
                 if kind % 2 == 1 {
                     return Err(DecodeError::new(DecodeErrorKind::PacketType, at));
                 }
-                Self::Unknown { kind, body: reader.take(reader.remaining())? }
+                Self::Unknown { kind, body: reader.rest() }
             }
             _ => return Err(DecodeError::new(DecodeErrorKind::PacketType, reader.kind_at())),
         })

@@ -117,6 +117,7 @@ impl Message {
         }
     }
 
+    #[inline]
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let at = reader.at();
         let head = reader.varint()?;
@@ -126,8 +127,8 @@ impl Message {
             _ => return Err(DecodeError::new(DecodeErrorKind::TooLong, at)),
         };
         let body = match head & 3 {
-            TEXT => Body::Text(reader.take_text(reader.remaining())?),
-            BINARY => Body::Binary(reader.take(reader.remaining())?),
+            TEXT => Body::Text(reader.rest_text()?),
+            BINARY => Body::Binary(reader.rest()),
             JSON => json_body(reader, Vec::new())?,
             _ => {
                 let attachments = attachments(reader)?;
@@ -156,7 +157,7 @@ fn attachments(reader: &mut Reader<'_>) -> Result<Vec<Bytes>, DecodeError> {
 /// The rest of the frame, as the elements of a JSON array.
 fn json_body(reader: &mut Reader<'_>, attachments: Vec<Bytes>) -> Result<Body, DecodeError> {
     let start = reader.at();
-    let args = reader.take_text(reader.remaining())?;
+    let args = reader.rest_text()?;
     match scan::elements(&args, reader.limits.json_depth, attachments.len()) {
         Ok(Some(values)) if values.start > 0 => Err(DecodeError::new(DecodeErrorKind::Json, start)),
         Ok(Some(values)) if values.end < args.len() => {

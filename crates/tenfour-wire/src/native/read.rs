@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use bytestring::ByteString;
 
 use super::Limits;
@@ -11,7 +11,8 @@ use crate::{DecodeError, DecodeErrorKind};
 /// Reads the fields of one frame, each in its turn.
 #[derive(Clone, Debug)]
 pub(super) struct Reader<'a> {
-    bytes: &'a Bytes,
+    /// The frame; empty once its [`rest`](Self::rest) was taken.
+    bytes: Bytes,
     /// The frame's first byte: its kind and flags.
     kind_at: usize,
     /// The next byte to read.
@@ -21,7 +22,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A reader of `bytes` from `at` on. Its errors count from the first of `bytes`.
-    pub(super) const fn new(bytes: &'a Bytes, at: usize, limits: &'a Limits) -> Self {
+    pub(super) const fn new(bytes: Bytes, at: usize, limits: &'a Limits) -> Self {
         Self { bytes, kind_at: at, at, limits }
     }
 
@@ -48,6 +49,7 @@ impl<'a> Reader<'a> {
         self.bytes.len() - self.at
     }
 
+    #[inline]
     pub(super) fn u8(&mut self) -> Result<u8, DecodeError> {
         match self.bytes.get(self.at) {
             Some(&byte) => {
@@ -82,6 +84,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A number of at most 32 bits.
+    #[inline]
     pub(super) fn varint_u32(&mut self) -> Result<u32, DecodeError> {
         let at = self.at;
         u32::try_from(self.varint()?).map_err(|_| value_error(at))
@@ -98,6 +101,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `len` bytes.
+    #[inline]
     pub(super) fn take(&mut self, len: usize) -> Result<Bytes, DecodeError> {
         if len > self.remaining() {
             return Err(self.truncated());
@@ -108,10 +112,25 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `len` bytes as text.
+    #[inline]
     pub(super) fn take_text(&mut self, len: usize) -> Result<ByteString, DecodeError> {
         let start = self.at;
-        ByteString::try_from(self.take(len)?)
-            .map_err(|error| DecodeError::new(DecodeErrorKind::Utf8, start + error.valid_up_to()))
+        into_text(self.take(len)?, start)
+    }
+
+    /// All that is left. It takes the frame's own reference, so it costs none.
+    #[inline]
+    pub(super) fn rest(&mut self) -> Bytes {
+        let mut rest = core::mem::take(&mut self.bytes);
+        rest.advance(core::mem::take(&mut self.at));
+        rest
+    }
+
+    /// All that is left, as text.
+    #[inline]
+    pub(super) fn rest_text(&mut self) -> Result<ByteString, DecodeError> {
+        let start = self.at;
+        into_text(self.rest(), start)
     }
 
     /// Bytes behind their length, which is at most `max`.
@@ -136,6 +155,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A count of at least 1 and at most `max`; beyond it the error is `excess`.
+    #[inline]
     pub(super) fn count(&mut self, max: usize, excess: DecodeErrorKind) -> Result<usize, DecodeError> {
         let at = self.at;
         match usize::try_from(self.varint()?) {
@@ -146,6 +166,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Entries behind their count.
+    #[inline]
     pub(super) fn list<T>(
         &mut self,
         max: usize,
@@ -177,6 +198,13 @@ impl<'a> Reader<'a> {
     fn truncated(&self) -> DecodeError {
         DecodeError::new(DecodeErrorKind::Truncated, self.bytes.len())
     }
+}
+
+/// The bytes at `start` as text.
+#[inline]
+fn into_text(bytes: Bytes, start: usize) -> Result<ByteString, DecodeError> {
+    ByteString::try_from(bytes)
+        .map_err(|error| DecodeError::new(DecodeErrorKind::Utf8, start + error.valid_up_to()))
 }
 
 /// A field at `at` that its type does not have.

@@ -153,6 +153,7 @@ impl Reliable {
     }
 
     /// The body behind the number; `flags` are those that the kind has.
+    #[inline]
     pub(super) fn read(kind: u8, flags: u8, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(match kind {
             kind::DELIVER => Self::Deliver(Deliver::read(flags, reader)?),

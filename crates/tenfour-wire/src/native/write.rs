@@ -17,6 +17,9 @@ pub(super) trait Sink {
     /// Appends a number in its shortest form.
     #[inline]
     fn put_varint(&mut self, mut value: u64) {
+        if value < 0x80 {
+            return self.put(&[value as u8]);
+        }
         let mut bytes = [0; MAX_VARINT_BYTES];
         let mut len = 0;
         while value >= 0x80 {
