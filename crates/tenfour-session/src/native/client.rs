@@ -110,9 +110,12 @@ pub enum SubscribeError {
     /// There are as many as [`Config::subscriptions`].
     #[error("as many subscriptions as are configured; end one, or configure more")]
     TooMany,
-    /// The name is longer than [`Limits::channel_bytes`](wire::Limits::channel_bytes), or than fits into a datagram.
-    #[error("the channel's name is longer than can be sent; choose a shorter one")]
-    NameTooLong,
+    /// The name is empty, or longer than [`Limits::channel_bytes`](wire::Limits::channel_bytes), or than fits into a datagram.
+    #[error("a channel's name has 1 to {limit} bytes here; choose such a name")]
+    Name {
+        /// The longest that can be sent.
+        limit: usize,
+    },
 }
 
 calls!(ClientSession, ClientEvent);
@@ -168,8 +171,8 @@ impl ClientSession {
     pub fn subscribe(&mut self, now: Instant, channel: &str, start: Start) -> Result<(), SubscribeError> {
         let subscriptions = &mut self.kept.subscriptions;
         let limit = self.link.config.limits.channel_bytes.min(self.link.name_limit());
-        if channel.len() > limit {
-            return Err(SubscribeError::NameTooLong);
+        if channel.is_empty() || channel.len() > limit {
+            return Err(SubscribeError::Name { limit });
         }
         if subscriptions.len() >= self.link.config.subscriptions && !subscriptions.contains(channel) {
             return Err(SubscribeError::TooMany);
@@ -474,7 +477,9 @@ impl Side for ClientSession {
     }
 
     /// Positions are the client's to tell.
-    fn handle_processed(&mut self, _: Vec<ChannelOffset>) {}
+    fn handle_processed(&mut self, _: Vec<ChannelOffset>) -> Result<(), CloseCode> {
+        Ok(())
+    }
 
     /// A head that the client has not reached says nothing by itself: what is missing may be on its way.
     fn handle_heads(&mut self, _: Instant, _: Vec<ChannelOffset>) -> Result<(), CloseCode> {

@@ -23,6 +23,7 @@ use bytestring::ByteString;
 use core::time::Duration;
 use tenfour_delivery::{
     at_most_once::{Pushed, Queue},
+    dedup::bitmap::Bitmap,
     number::{Offset, Sequence},
     probe::{self, Probe},
     time::{Instant, earliest},
@@ -51,6 +52,8 @@ pub(super) struct Link {
     emits: Queue<(Target, SharedMessage)>,
     /// How many were dropped before they were queued.
     unqueued: u64,
+    /// Which messages have come that are sent at most once, on a pipe that may repeat them.
+    emits_heard: Option<Box<Bitmap>>,
     to_send: ToSend,
     /// The first frame of this side, and when to repeat it.
     greeting: Option<Greeting>,
@@ -112,6 +115,7 @@ impl Link {
             flow: Flow::Open,
             emits: Queue::new(config.emit),
             unqueued: 0,
+            emits_heard: None,
             to_send: ToSend::default(),
             greeting: None,
             frame_bytes: None,

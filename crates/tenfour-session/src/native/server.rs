@@ -452,12 +452,17 @@ impl Side for ServerSession {
         Ok(())
     }
 
-    fn handle_processed(&mut self, processed: Vec<ChannelOffset>) {
-        let events = processed.into_iter().map(|place| ServerEvent::Processed {
-            channel: place.channel,
-            offset: Offset::new(place.offset),
-        });
-        events.for_each(|event| self.events.push(event));
+    fn handle_processed(&mut self, processed: Vec<ChannelOffset>) -> Result<(), CloseCode> {
+        for ChannelOffset { channel, offset } in processed {
+            let offset = Offset::new(offset);
+            match self.link.duplex.end(channel) {
+                Some(end) if offset > end => return Err(CloseCode::FutureAck),
+                Some(_) => self.events.push(ServerEvent::Processed { channel, offset }),
+                // It has crossed the subscription's end.
+                None => {}
+            }
+        }
+        Ok(())
     }
 
     /// A client has no channels.

@@ -16,6 +16,8 @@ pub(super) struct Writer {
     out: Out,
     /// The number of the last numbered frame on the stream, or in the datagram: the one after it is not written out.
     last: Option<u64>,
+    /// How many messages were sent at most once.
+    emitted: u64,
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -37,7 +39,7 @@ impl Writer {
             None => Out::Stream(Pieces::new(SHARE_FROM)),
             Some(mtu) => Out::Datagrams { mtu, buffer: BytesMut::new(), ready: VecDeque::new() },
         };
-        Self { out, last: None }
+        Self { out, last: None, emitted: 0 }
     }
 
     pub(super) fn control(&mut self, frame: &Frame) -> Result<(), TooLarge> {
@@ -77,10 +79,15 @@ impl Writer {
         Ok(())
     }
 
+    /// A message that is sent at most once. In datagrams it has its number, since they may be repeated.
     pub(super) fn emit(&mut self, target: &Target, message: &SharedMessage) -> Result<(), TooLarge> {
         match &mut self.out {
-            Out::Stream(pieces) => pieces.push_emit(target, message),
-            Out::Datagrams { .. } => self.datagram(|_, out| encode_emit(target, message, out))?,
+            Out::Stream(pieces) => pieces.push_emit(None, target, message),
+            Out::Datagrams { .. } => {
+                let number = Some(self.emitted);
+                self.emitted += 1;
+                self.datagram(|_, out| encode_emit(number, target, message, out))?;
+            }
         }
         Ok(())
     }

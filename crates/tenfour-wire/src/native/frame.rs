@@ -54,6 +54,9 @@ pub enum Frame {
 /// A message that is sent at most once, and never kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Emit {
+    /// Which EMIT of the connection it is, from its sender: on a pipe that repeats, a receiver passes each on once. A
+    /// stream needs none.
+    pub number: Option<u64>,
     /// Where it goes, or comes from.
     pub target: Target,
     /// What it says.
@@ -99,8 +102,8 @@ pub fn encode_deliver(sequence: Option<u64>, place: &Place, message: &SharedMess
 }
 
 /// Appends an EMIT whose message is encoded already.
-pub fn encode_emit(target: &Target, message: &SharedMessage, out: &mut BytesMut) {
-    write_emit(target, message, out);
+pub fn encode_emit(number: Option<u64>, target: &Target, message: &SharedMessage, out: &mut BytesMut) {
+    write_emit(number, target, message, out);
 }
 
 pub(super) fn write_frame(frame: &Frame, out: &mut impl Sink) {
@@ -128,11 +131,11 @@ pub(super) fn write_deliver(
     out.put_shared(message.as_bytes());
 }
 
-pub(super) fn write_emit(target: &Target, message: &SharedMessage, out: &mut impl Sink) {
+pub(super) fn write_emit(number: Option<u64>, target: &Target, message: &SharedMessage, out: &mut impl Sink) {
     let mut counter = Counter::default();
-    target.write(&mut counter);
+    target.write(number, &mut counter);
     out.put_varint((counter.0 + message.len()) as u64);
-    target.write(out);
+    target.write(number, out);
     out.put_shared(message.as_bytes());
 }
 
@@ -161,7 +164,7 @@ impl Frame {
                 frame.write(out);
             }
             Self::Emit(frame) => {
-                frame.target.write(out);
+                frame.target.write(frame.number, out);
                 frame.message.write(out);
             }
             Self::Reliable { sequence, body } => body.write(*sequence, out),
@@ -203,7 +206,9 @@ impl Frame {
             kind::ACK => Self::Ack(Ack::read(flags, reader)?),
             kind::CREDIT => Self::Credit(Credit::read(reader)?),
             kind::EMIT => {
-                Self::Emit(Emit { target: Target::read(flags, reader)?, message: Message::read(reader)? })
+                let number = if flags & HAS_NUMBER == 0 { None } else { Some(reader.varint()?) };
+                let target = Target::read(flags & !HAS_NUMBER, reader)?;
+                Self::Emit(Emit { number, target, message: Message::read(reader)? })
             }
             kind::EXTENSION => {
                 let at = reader.at();
@@ -230,20 +235,23 @@ impl Frame {
 }
 
 impl Target {
-    const FLAGS: u8 = IS_NUMBER | IS_NAME;
+    const FLAGS: u8 = HAS_NUMBER | IS_NUMBER | IS_NAME;
 
     /// What stands before the message of an EMIT.
-    fn write(&self, out: &mut impl Sink) {
+    fn write(&self, number: Option<u64>, out: &mut impl Sink) {
+        let flags = match self {
+            Self::Peer => 0,
+            Self::Number(_) => IS_NUMBER,
+            Self::Name(_) => IS_NAME,
+        };
+        out.put(&[kind::EMIT << 3 | flags | if number.is_some() { HAS_NUMBER } else { 0 }]);
+        if let Some(number) = number {
+            out.put_varint(number);
+        }
         match self {
-            Self::Peer => out.put(&[kind::EMIT << 3]),
-            Self::Number(number) => {
-                out.put(&[kind::EMIT << 3 | IS_NUMBER]);
-                out.put_varint((*number).into());
-            }
-            Self::Name(name) => {
-                out.put(&[kind::EMIT << 3 | IS_NAME]);
-                out.put_bytes(name.as_bytes());
-            }
+            Self::Peer => {}
+            Self::Number(number) => out.put_varint((*number).into()),
+            Self::Name(name) => out.put_bytes(name.as_bytes()),
         }
     }
 
@@ -257,5 +265,6 @@ impl Target {
     }
 }
 
+const HAS_NUMBER: u8 = 1;
 const IS_NUMBER: u8 = 2;
 const IS_NAME: u8 = 4;

@@ -50,8 +50,8 @@ impl Pieces {
     }
 
     /// Appends an EMIT whose message is encoded already.
-    pub fn push_emit(&mut self, target: &Target, message: &SharedMessage) {
-        frame::write_emit(target, message, self);
+    pub fn push_emit(&mut self, number: Option<u64>, target: &Target, message: &SharedMessage) {
+        frame::write_emit(number, target, message, self);
     }
 
     /// The next bytes to write.

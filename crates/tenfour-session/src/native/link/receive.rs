@@ -4,12 +4,20 @@ use super::{
     super::{Closed, Transport, acks::Urgency, outgoing::charge, state::State, translate::credit_from_wire},
     Link,
 };
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 use core::time::Duration;
-use tenfour_delivery::{ack, number::Sequence, receive::Accepted, time::Instant};
+use tenfour_delivery::{
+    ack,
+    dedup::bitmap::{Bitmap, Seen},
+    number::Sequence,
+    receive::Accepted,
+    time::Instant,
+};
 use tenfour_wire::{
     Bytes,
-    native::{Ack, ChannelOffset, CloseCode, Frame, Ping, Producer, ProducerRef, Reliable, decode_datagram},
+    native::{
+        Ack, ChannelOffset, CloseCode, Emit, Frame, Ping, Producer, ProducerRef, Reliable, decode_datagram,
+    },
 };
 
 /// The side of a connection that the link belongs to.
@@ -23,7 +31,7 @@ pub(in super::super) trait Side {
     fn handle_numbered(&mut self, now: Instant, sequence: Sequence, body: Reliable) -> Result<(), CloseCode>;
 
     /// What the peer's application has processed.
-    fn handle_processed(&mut self, processed: Vec<ChannelOffset>);
+    fn handle_processed(&mut self, processed: Vec<ChannelOffset>) -> Result<(), CloseCode>;
 
     /// Heads of channels, which came with a ping.
     fn handle_heads(&mut self, now: Instant, heads: Vec<ChannelOffset>) -> Result<(), CloseCode>;
@@ -91,7 +99,7 @@ fn take_open_frame(side: &mut impl Side, now: Instant, frame: Frame) -> Result<(
     match frame {
         Frame::Ack(ack) => {
             let processed = link.take_ack(now, ack)?;
-            side.handle_processed(processed);
+            side.handle_processed(processed)?;
         }
         Frame::Credit(credit) => link.duplex.window.grant(credit_from_wire(credit)),
         Frame::Ping(ping) => {
@@ -105,6 +113,7 @@ fn take_open_frame(side: &mut impl Side, now: Instant, frame: Frame) -> Result<(
             }
         }
         Frame::Pong(_) => {}
+        Frame::Emit(emit) if !link.is_new_emit(&emit)? => {}
         frame => return side.handle_frame(now, frame),
     }
     Ok(())
@@ -135,6 +144,16 @@ impl Link {
         }
         self.to_send.pong = Some(ping.nonce);
         Ok(())
+    }
+
+    /// Whether a message that is sent at most once comes for the first time.
+    fn is_new_emit(&mut self, emit: &Emit) -> Result<bool, CloseCode> {
+        if self.transport == Transport::Stream {
+            return Ok(true);
+        }
+        let number = emit.number.ok_or(CloseCode::ProtocolError)?;
+        let heard = self.emits_heard.get_or_insert_with(|| Box::new(Bitmap::new()));
+        Ok(heard.accept(number) == Seen::New)
     }
 
     fn take_numbered(

@@ -170,7 +170,7 @@ fn each_is_refused_for_its_reason_and_stays_so() {
 fn deep(levels: usize) -> Frame {
     let args: String = [vec!["["; levels], vec!["]"; levels]].concat().concat();
     let message = Message { name: None, body: Body::Json { args: args.into(), attachments: vec![] } };
-    Frame::Emit(Emit { target: Target::Peer, message })
+    Frame::Emit(Emit { number: None, target: Target::Peer, message })
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn each_limit_is_where_it_says() {
     let text = |len: usize| String::from_utf8(vec![b'x'; len]).unwrap_or_default();
     let emit = |name: usize, body: usize| {
         let message = Message { name: Some(text(name).into()), body: Body::Text(text(body).into()) };
-        Frame::Emit(Emit { target: Target::Peer, message })
+        Frame::Emit(Emit { number: None, target: Target::Peer, message })
     };
     let close = |len: usize| Frame::Close(Close { code: CloseCode::Normal, reason: text(len).into() });
     let channel = |len: usize| {
@@ -202,7 +202,7 @@ fn each_limit_is_where_it_says() {
     let heads = |len: usize| Frame::Ping(Ping { heads: places(len), ..Ping::default() });
     let attachments = |len: usize| {
         let body = Body::Json { args: "1".into(), attachments: vec![Bytes::new(); len] };
-        Frame::Emit(Emit { target: Target::Peer, message: Message { name: None, body } })
+        Frame::Emit(Emit { number: None, target: Target::Peer, message: Message { name: None, body } })
     };
     let cases: [(Limits, Frame, Frame, DecodeErrorKind); 8] = [
         (Limits { frame_bytes: 10, ..default }, emit(2, 6), emit(2, 7), TooLarge),
@@ -236,7 +236,8 @@ fn a_length_is_refused_before_what_it_announces_comes() {
 #[test]
 fn what_is_held_of_a_frame_grows_with_what_came() {
     let body = Body::Binary(vec![7; 1_000_000].into());
-    let frame = Frame::Emit(Emit { target: Target::Peer, message: Message { name: None, body } });
+    let frame =
+        Frame::Emit(Emit { number: None, target: Target::Peer, message: Message { name: None, body } });
     let bytes = bytes_of(&frame);
     let mut decoder = Decoder::new(Limits::default());
     let mut fed = 0;

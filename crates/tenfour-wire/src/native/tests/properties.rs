@@ -180,7 +180,11 @@ fn control() -> BoxedStrategy<Frame> {
         number().prop_map(|nonce| Frame::Pong(Pong { nonce })),
         ack().prop_map(Frame::Ack),
         credit().prop_map(Frame::Credit),
-        (target, message()).prop_map(|(target, message)| Frame::Emit(Emit { target, message })),
+        (option::of(number()), target, message()).prop_map(|(number, target, message)| Frame::Emit(Emit {
+            number,
+            target,
+            message
+        })),
         (number(), bytes()).prop_map(|(kind, body)| Frame::Unknown { kind: kind & !1, body }),
     ]
     .boxed()
@@ -389,9 +393,9 @@ proptest! {
         for (sequence, place, message) in deliveries {
             let shared = SharedMessage::new(&message);
             pieces.push_deliver(sequence, &place, &shared);
-            pieces.push_emit(&Target::Peer, &shared);
+            pieces.push_emit(None, &Target::Peer, &shared);
             encode(&Frame::Reliable { sequence, body: Reliable::Deliver(Deliver { place, message: message.clone() }) }, &mut expected);
-            encode(&Frame::Emit(Emit { target: Target::Peer, message }), &mut expected);
+            encode(&Frame::Emit(Emit { number: None, target: Target::Peer, message }), &mut expected);
         }
         let mut written = BytesMut::new();
         while let Some(piece) = pieces.pop() {

@@ -115,14 +115,25 @@ fn json(name: &'static str, args: &'static str, attachments: &[&'static [u8]]) -
 fn emits() -> Vec<Sample> {
     let binary = Message { name: None, body: Body::Binary(Bytes::from_static(&[0, 255])) };
     vec![
-        ("EMIT to the peer", Frame::Emit(Emit { target: Target::Peer, message: text("typing", "alice") })),
-        ("EMIT on a channel by its number", Frame::Emit(Emit { target: Target::Number(3), message: binary })),
+        (
+            "EMIT to the peer",
+            Frame::Emit(Emit { number: None, target: Target::Peer, message: text("typing", "alice") }),
+        ),
+        (
+            "EMIT on a channel by its number",
+            Frame::Emit(Emit { number: None, target: Target::Number(3), message: binary }),
+        ),
         (
             "EMIT on a channel by its name",
             Frame::Emit(Emit {
+                number: None,
                 target: Target::Name("lobby".into()),
                 message: json("at", "1.5,{\"y\":2}", &[]),
             }),
+        ),
+        (
+            "EMIT in a datagram",
+            Frame::Emit(Emit { number: Some(300), target: Target::Peer, message: text("typing", "alice") }),
         ),
     ]
 }
