@@ -4,18 +4,28 @@
 //! An operation is what one message takes. Each case is run until its tables have grown, and then in rounds; the time is
 //! the median of the rounds, the allocations are all that were made in them.
 //!
-//! `cargo bench -p tenfour-benches --bench delivery`
+//! `cargo bench -p tenfour-benches --bench delivery`; as a test, without `--bench`, each operation runs a few times only.
 
 mod cases;
 mod counting;
 
-use std::time::{Duration, Instant};
+use std::{
+    env,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use crate::counting::allocations;
 
 const ROUNDS: usize = 201;
 /// Short, so that most rounds run without being interrupted.
 const ROUND: Duration = Duration::from_micros(500);
+
+/// How many operations come before the measurement, and how many rounds are measured.
+static EFFORT: LazyLock<(u64, usize)> = LazyLock::new(|| {
+    let is_bench = env::args().any(|argument| argument == "--bench");
+    if is_bench { (cases::WARM_UP, ROUNDS) } else { (1_000, 1) }
+});
 
 fn main() {
     println!("| operation | ns | allocations |\n|---|---|---|");
@@ -35,12 +45,13 @@ fn measure(name: &str, mut operation: impl FnMut(u64)) {
         number += count;
         (elapsed.as_nanos() as f64 / count as f64, allocations() - allocated)
     };
-    let nanos = round(cases::WARM_UP).0.max(0.1);
+    let (warm_up, rounds) = *EFFORT;
+    let nanos = round(warm_up).0.max(0.1);
     let count = (ROUND.as_nanos() as f64 / nanos).max(1.0) as u64;
-    let rounds: Vec<_> = (0..ROUNDS).map(|_| round(count)).collect();
+    let rounds: Vec<_> = (0..rounds).map(|_| round(count)).collect();
     let mut times: Vec<_> = rounds.iter().map(|round| round.0).collect();
     times.sort_by(f64::total_cmp);
     let allocated: usize = rounds.iter().map(|round| round.1).sum();
-    let each = allocated as f64 / (count * ROUNDS as u64) as f64;
-    println!("| {name} | {:.1} | {each:.3} |", times[ROUNDS / 2]);
+    let each = allocated as f64 / (count * rounds.len() as u64) as f64;
+    println!("| {name} | {:.1} | {each:.3} |", times[rounds.len() / 2]);
 }

@@ -57,7 +57,7 @@ use crate::{
 ///
 /// At most [`producers`](Self::producers) + [`OVERSHOOT`] producers are held, each with at most
 /// [`results`](Self::results) results of `size_of::<R>()` + 16 bytes and [`pending`](Self::pending) messages in flight
-/// of 32 bytes, and some 200 bytes beside.
+/// of 64 bytes, and some 200 bytes beside.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
     /// How many producers are remembered. Default 16,384.
@@ -420,6 +420,8 @@ struct Pending {
     claim: Claim,
     payload: Fingerprint,
 }
+
+const _: () = assert!(size_of::<Pending>() == 64 && size_of::<Done<u64>>() == 24);
 
 impl<R: Clone> Slot<R> {
     /// The newest message, be it in flight.
