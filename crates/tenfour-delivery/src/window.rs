@@ -50,7 +50,7 @@ mod withdraw;
 
 pub use credit::Credit;
 pub use error::{AckError, Cause, Full};
-use slot::{Flight, Settled, Slot};
+use slot::{Certainty, Flight, Settled, Slot};
 
 /// At-least-once sending of payloads `P`: numbers them, holds them until they are acknowledged, says what to transmit.
 ///
@@ -447,14 +447,15 @@ impl<P> Window<P> {
     /// faster than ever.
     fn conclude(&mut self, tally: Tally, now: Instant) -> Acknowledged {
         self.bytes -= tally.bytes;
-        let newest = tally.newest;
-        let round_trip = newest.filter(|newest| !newest.ambiguous).map(|newest| now - newest.at);
+        let round_trip =
+            tally.newest.filter(|newest| newest.certainty == Certainty::Only).map(|newest| now - newest.at);
         self.shortest = [self.shortest, round_trip].into_iter().flatten().min();
-        let arrived = newest
-            .filter(|newest| {
-                !newest.ambiguous || self.shortest.is_some_and(|shortest| now - newest.at >= shortest)
-            })
-            .map(|newest| newest.transmission);
+        let has_arrived = |newest: &Flight| match newest.certainty {
+            Certainty::Only => true,
+            Certainty::Again => self.shortest.is_some_and(|shortest| now - newest.at >= shortest),
+            Certainty::Later => false,
+        };
+        let arrived = tally.newest.filter(has_arrived).map(|newest| newest.transmission);
         self.arrived = self.arrived.max(arrived);
         Acknowledged { messages: tally.messages, bytes: tally.bytes, round_trip }
     }
@@ -487,7 +488,7 @@ impl Tally {
     fn add(&mut self, settled: Settled) {
         self.messages += settled.messages;
         self.bytes += settled.bytes;
-        if settled.flight.map(|flight| flight.transmission) > self.newest.map(|newest| newest.transmission) {
+        if settled.flight.map(|flight| flight.transmission) >= self.newest.map(|newest| newest.transmission) {
             self.newest = settled.flight;
         }
     }

@@ -36,8 +36,18 @@ pub(super) struct Flight {
     /// Its number among all.
     pub(super) transmission: u64,
     pub(super) at: Instant,
-    /// Whether an acknowledgement may be for another transmission.
-    pub(super) ambiguous: bool,
+    pub(super) certainty: Certainty,
+}
+
+/// What an acknowledgement says of a transmission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Certainty {
+    /// It has arrived.
+    Only,
+    /// It has arrived, or one before it has.
+    Again,
+    /// Nothing: it is that of the end of a run, of which this was an earlier part.
+    Later,
 }
 
 /// What became free.
@@ -100,8 +110,9 @@ impl<P> Slot<P> {
         if self.is_settled() {
             return;
         }
-        let ambiguous = !matches!(self.state, State::Pending { again: false });
-        self.state = State::Flying(Flight { transmission, at: now, ambiguous });
+        let again = !matches!(self.state, State::Pending { again: false });
+        let certainty = if again { Certainty::Again } else { Certainty::Only };
+        self.state = State::Flying(Flight { transmission, at: now, certainty });
         if matches!(self.held, Held::Payload { deadline: Some(deadline), .. } if now.has_reached(deadline))
             && let Held::Payload { payload, bytes, .. } = self.take()
         {
@@ -165,7 +176,7 @@ impl<P> Slot<P> {
         run.count = kept;
         let state = self.state;
         if let State::Flying(flight) = &mut self.state {
-            flight.ambiguous = true;
+            flight.certainty = Certainty::Later;
         }
         Some(Self { first: cut, state, held: Held::Run(rest) })
     }
@@ -177,7 +188,7 @@ impl<P> Slot<P> {
         let reread = run.skip.checked_add(run.count)?.checked_add(more.count)?;
         let consecutive = run.log == more.log && run.through == more.after && more.skip == 0;
         let alike = match (self.state, next.state) {
-            (State::Flying(one), State::Flying(other)) => one.ambiguous == other.ambiguous,
+            (State::Flying(one), State::Flying(other)) => one.certainty == other.certainty,
             (one, other) => one == other,
         };
         if !consecutive || !alike || reread > bound {
@@ -194,8 +205,9 @@ impl<P: core::fmt::Debug> Slot<P> {
         let state = match self.state {
             State::Pending { again: false } => "pending",
             State::Pending { again: true } => "pending again",
-            State::Flying(Flight { ambiguous: false, .. }) => "flying",
-            State::Flying(Flight { ambiguous: true, .. }) => "flying again",
+            State::Flying(Flight { certainty: Certainty::Only, .. }) => "flying",
+            State::Flying(Flight { certainty: Certainty::Again, .. }) => "flying again",
+            State::Flying(Flight { certainty: Certainty::Later, .. }) => "flying, in part",
             State::Settled => "settled",
         };
         match &self.held {

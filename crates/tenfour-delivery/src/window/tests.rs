@@ -153,6 +153,35 @@ fn the_round_trip_is_that_of_the_newest_unless_it_went_twice() {
     assert_eq!((done.messages, done.round_trip), (3, None), "which of the two transmissions of 1 arrived?");
 }
 
+/// A run knows when its last message was transmitted, and no other.
+#[test]
+fn a_part_of_a_run_has_no_round_trip_but_its_end() {
+    let mut window = granted(Config::default());
+    for number in 0..4 {
+        window.push_log(1, Offset::new(number), Offset::new(number + 1), 1).expect("room");
+        transmitted(&mut window, at(number));
+    }
+    assert_eq!(window.acknowledge(&ack(1, &[]), at(9)).map(|done| done.round_trip), Ok(None));
+    assert_eq!(window.acknowledge(&ack(1, &[(2, 2)]), at(9)).map(|done| done.round_trip), Ok(None));
+    let done = window.acknowledge(&ack(4, &[]), at(9)).expect("transmitted");
+    assert_eq!(done.round_trip, Some(Duration::from_millis(6)), "the end is among what arrived");
+}
+
+/// Nor does it know that the last has arrived when another has.
+#[test]
+fn a_part_of_a_run_overtakes_nothing_but_its_end() {
+    for (end, lost) in [(2, 0), (4, 0), (5, 1)] {
+        let mut window = flying(2);
+        window.acknowledge(&ack(1, &[]), at(10)).expect("transmitted"); // a round trip of 10 ms
+        for number in 0..4 {
+            window.push_log(1, Offset::new(number), Offset::new(number + 1), 1).expect("room");
+            transmitted(&mut window, at(20));
+        }
+        window.acknowledge(&ack(1, &[(2, end)]), at(100)).expect("transmitted");
+        assert_eq!(window.mark_lost(), lost, "1 was overtaken by {}", end - 1);
+    }
+}
+
 #[test]
 fn what_three_later_ones_overtook_is_lost() {
     let mut window = flying(6);
