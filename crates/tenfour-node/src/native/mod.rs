@@ -33,6 +33,8 @@ mod event;
 mod identity;
 mod server;
 mod sessions;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 pub use self::{

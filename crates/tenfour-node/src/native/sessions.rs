@@ -325,6 +325,29 @@ impl Sessions {
     }
 }
 
+#[cfg(test)]
+impl Sessions {
+    /// That what is counted apart agrees with the sessions themselves.
+    pub(super) fn check(&self) {
+        let parked = self.sessions.iter().filter_map(|(id, session)| match &session.state {
+            State::Parked { journal, bytes, until } => {
+                let answers: usize = session.answers.iter().map(Answer::byte_len).sum();
+                assert_eq!(*bytes, journal.byte_len() + answers);
+                Some(((*until, *id), *bytes))
+            }
+            State::Live(_) => None,
+            State::Moving => panic!("{id:?} is between two connections after the call"),
+        });
+        let parked: BTreeMap<_, _> = parked.collect();
+        assert!(self.parked.iter().eq(parked.keys()));
+        assert_eq!(self.parked_bytes, parked.values().sum::<usize>());
+        let of_all = self.identities.values().flat_map(|owned| &owned.parked);
+        assert_eq!(of_all.copied().collect::<Parked>(), self.parked);
+        assert_eq!(self.identities.values().map(|owned| owned.count).sum::<usize>(), self.sessions.len());
+        assert!(self.by_token.values().copied().collect::<BTreeSet<_>>().iter().eq(self.sessions.keys()));
+    }
+}
+
 /// Whether there may be another session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Room {
