@@ -93,7 +93,7 @@ impl Log {
         let after = query.after.max(trimmed);
         let missed =
             self.of(channel).filter(|entry| entry.offset > query.after && entry.offset <= trimmed).count();
-        let lost = (missed > 0).then(|| Lost {
+        let lost = (missed > 0).then_some(Lost {
             range: OffsetRange { after: query.after, through: trimmed },
             count: Count::Exact(missed as u64),
             reason: Reason::Retention,
