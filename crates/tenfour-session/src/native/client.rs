@@ -44,7 +44,7 @@ use tenfour_wire::native::{
 /// [`CloseCode::BrokenChain`], and its journal then begins a new session, which subscribes from what was received.
 #[derive(Clone, Debug, Hash)]
 pub struct ClientSession {
-    link: Link,
+    pub(super) link: Link,
     events: EventQueue<ClientEvent>,
     kept: Box<Kept>,
     /// Whether the journal is still here.

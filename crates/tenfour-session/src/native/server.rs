@@ -41,7 +41,7 @@ use tenfour_wire::native::{
 /// [`resume`](Self::resume).
 #[derive(Clone, Debug, Hash)]
 pub struct ServerSession {
-    link: Link,
+    pub(super) link: Link,
     events: EventQueue<ServerEvent>,
     /// What the client said, until it is answered; on a pipe that may lose the answer, for longer.
     hello: Option<Box<Hello>>,
@@ -365,17 +365,17 @@ impl ServerSession {
     fn handle_hello(&mut self, now: Instant, hello: Hello) -> Result<(), CloseCode> {
         match (&self.hello, self.link.state) {
             (_, State::Greeting { .. }) => {}
+            _ if self.link.transport == Transport::Stream => return Err(CloseCode::ProtocolError),
             // The answer may be lost.
             (Some(first), _) if **first == hello => {
                 self.link.greet_again();
                 return Ok(());
             }
             // A client that begins anew at the same address: it repeats this until there is a connection for it.
-            (Some(_), _) if self.link.transport != Transport::Stream => {
+            _ => {
                 self.link.cut(Closed::Transport);
                 return Ok(());
             }
-            _ => return Err(CloseCode::ProtocolError),
         }
         let speaks = hello.min_version <= wire::VERSION && wire::VERSION <= hello.max_version;
         let event = ServerEvent::Hello {

@@ -1,40 +1,12 @@
 //! One of everything, over a stream that holds.
 
-use super::super::*;
-use alloc::{sync::Arc, vec, vec::Vec};
-use tenfour_delivery::{
-    number::{Epoch, Generation, Offset},
-    time::Instant,
+use super::{
+    super::*,
+    support::{NOW, carry, message as text, token},
 };
-use tenfour_wire::native::{Body, Message, SharedMessage, Token};
-
-const NOW: Instant = Instant::ZERO;
-
-fn text(text: &str) -> Message {
-    Message { name: None, body: Body::Text(text.into()) }
-}
-
-/// Carries what one side has to say to the other, and back, until neither has anything.
-fn carry(client: &mut ClientSession, server: &mut ServerSession) {
-    loop {
-        let mut silent = true;
-        while let Some(transmit) = client.poll_transmit(NOW) {
-            silent = false;
-            if let Transmit::Bytes(bytes) = transmit {
-                server.handle_input(NOW, Input::Bytes(bytes));
-            }
-        }
-        while let Some(transmit) = server.poll_transmit(NOW) {
-            silent = false;
-            if let Transmit::Bytes(bytes) = transmit {
-                client.handle_input(NOW, Input::Bytes(bytes));
-            }
-        }
-        if silent {
-            return;
-        }
-    }
-}
+use alloc::{sync::Arc, vec, vec::Vec};
+use tenfour_delivery::number::{Epoch, Generation, Offset};
+use tenfour_wire::native::SharedMessage;
 
 fn client_events(client: &mut ClientSession) -> Vec<ClientEvent> {
     core::iter::from_fn(|| client.poll_event()).collect()
@@ -50,7 +22,7 @@ fn a_subscription_a_publication_and_its_delivery() {
         carry(&mut client, &mut server);
         assert!(matches!(server.poll_event(), Some(ServerEvent::Hello { resume: None, .. })));
         let welcomed = Welcomed {
-            token: Token([7; 30]),
+            token: token(),
             generation: Generation::FIRST,
             epoch: Epoch::new(1),
             dedup_window: None,

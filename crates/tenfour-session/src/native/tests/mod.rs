@@ -4,5 +4,8 @@ extern crate std;
 
 mod delivery;
 mod exchange;
+mod faults;
 mod pipe;
+mod support;
+mod transitions;
 mod world;
