@@ -1,0 +1,110 @@
+//! What each operation of the native codec takes and allocates, and how many bytes its frames have, beside postcard.
+//!
+//! The times are the shortest of 3,000 rounds of 100, in which all take turns: what a busy machine adds falls on other
+//! rounds. criterion's medians of the same are in the bench `codec`.
+//!
+//! `cargo run --release -p tenfour-benches --bin native_codec`
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    fmt,
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use bytes::BytesMut;
+use tenfour_benches::native::{FanOut, cases, decoder};
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, which counts the calls of each thread.
+struct Counting;
+
+#[expect(unsafe_code, reason = "an allocator is unsafe to implement; each call is handed on as it came")]
+// SAFETY: each call is handed to the system's allocator as it came; counting touches no memory that it gives out.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are those of `System`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are those of `System`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are those of `System`.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// What is measured of one operation.
+#[derive(Clone, Copy)]
+struct Cost {
+    nanoseconds: f64,
+    allocations: usize,
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0} ns, {}", self.nanoseconds, self.allocations)
+    }
+}
+
+const ROUNDS: usize = 3000;
+const REPEATS: u32 = 100;
+
+/// Measures operations in turn.
+fn measure(operations: &mut [&mut dyn FnMut()]) -> Vec<Cost> {
+    let mut shortest = vec![Duration::MAX; operations.len()];
+    for _ in 0..ROUNDS {
+        for (operation, shortest) in operations.iter_mut().zip(&mut shortest) {
+            let start = Instant::now();
+            for _ in 0..REPEATS {
+                operation();
+            }
+            *shortest = start.elapsed().min(*shortest);
+        }
+    }
+    let cost = |(operation, shortest): (&mut &mut dyn FnMut(), Duration)| {
+        let before = ALLOCATIONS.get();
+        operation();
+        let allocations = ALLOCATIONS.get() - before;
+        Cost { nanoseconds: shortest.as_nanos() as f64 / f64::from(REPEATS), allocations }
+    };
+    operations.iter_mut().zip(shortest).map(cost).collect()
+}
+
+fn main() {
+    let (mut out, mut plain) = (BytesMut::with_capacity(4096), Vec::with_capacity(4096));
+    let mut decoder = decoder();
+    println!(
+        "| frame | bytes | encode | decode | postcard: bytes | encode | decode, owned | decode, borrowed |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for case in cases() {
+        let costs = measure(&mut [
+            &mut || black_box(&case).encode_ours(&mut out),
+            &mut || _ = black_box(black_box(&case).decode_ours(&mut decoder)),
+            &mut || black_box(&case).encode_theirs(&mut plain),
+            &mut || _ = black_box(black_box(&case).decode_owned()),
+            &mut || _ = black_box(black_box(&case).decode_borrowed()),
+        ]);
+        let (ours, theirs) = case.sizes();
+        let [encode, decode, plain @ ..] = &costs[..] else { continue };
+        let plain: Vec<String> = plain.iter().map(Cost::to_string).collect();
+        println!("| {} | {ours} | {encode} | {decode} | {theirs} | {} |", case.name, plain.join(" | "));
+    }
+    let fan_out = FanOut::new();
+    let cost = measure(&mut [&mut || black_box(&fan_out).encode_next(&mut out)])[0];
+    println!("| deliver, one receiver more | {} | {cost} | | | | | |", out.len());
+}
