@@ -321,6 +321,48 @@ fn a_page_for_one_who_has_left_or_come_again_changes_nothing() {
 }
 
 #[test]
+fn nothing_is_read_for_one_who_has_no_room() {
+    let (mut channels, mut log, mut screen) = (channels(|_| {}), log(), Screen::new());
+    let ann = SubscriberId(1);
+    channels.subscribe(ann, &"a".into(), Start::Live).expect("within the bounds");
+    drive(&mut channels, &mut log, &mut screen);
+    screen.full = vec![ann];
+    for _ in 0..3 {
+        channels.publish(at(0), saying(&["a"], "x")).expect("within the bounds");
+        let effect = channels.poll_effect().expect("an append");
+        perform(&mut channels, &mut log, &mut screen, effect);
+        assert_eq!(channels.poll_effect(), None);
+    }
+    screen.full.clear();
+    assert_eq!(channels.poll_effect(), None, "until it says so");
+    channels.resume_reading(ann);
+    drive(&mut channels, &mut log, &mut screen);
+    let items: Vec<_> = screen.take().into_iter().map(|(_, item)| item).collect();
+    assert_eq!(items, ["1", "2", "3"], "no word of a replay that nobody asked for");
+}
+
+#[test]
+fn a_late_answer_does_not_end_the_turn_of_a_later_read() {
+    let (mut channels, log, mut screen) = (channels(|_| {}), log(), Screen::new());
+    let ann = SubscriberId(1);
+    let mut tickets = Vec::new();
+    for _ in 0..2 {
+        channels.remove(ann);
+        for name in ["a", "b"] {
+            channels.subscribe(ann, &name.into(), Start::Live).expect("within the bounds");
+        }
+        let Some(Effect::Read { ticket, query }) = channels.poll_effect() else { panic!("the log is asked") };
+        tickets.push((ticket, query));
+    }
+    let (late, query) = &tickets[0];
+    channels.page(at(0), *late, log.read(query), &mut screen);
+    assert_eq!(channels.poll_effect(), None, "one read at a time for each");
+    let (ticket, query) = &tickets[1];
+    channels.page(at(0), *ticket, log.read(query), &mut screen);
+    assert!(matches!(channels.poll_effect(), Some(Effect::Read { .. })));
+}
+
+#[test]
 fn what_expires_is_told_as_one_loss_at_its_place() {
     let (mut channels, mut log, mut screen) = (channels(|_| {}), log(), Screen::new());
     for (text, ttl) in [("1", None), ("2", Some(5)), ("3", Some(5)), ("4", None), ("5", Some(5))] {

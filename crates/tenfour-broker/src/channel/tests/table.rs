@@ -74,6 +74,9 @@ fn events() -> Vec<(&'static str, Act)> {
             page.history.trimmed = Offset::new(5);
             answer(subscription, screen, page, HEAD)
         }),
+        ("answered: with what was read before", |subscription, screen| {
+            answer(subscription, screen, page(&[3, 4, 5, 6], false), HEAD)
+        }),
         ("answered: full", |subscription, screen| answer(subscription, screen, page(&[5, 6], false), HEAD)),
         ("answered: the claim is of no commit", |subscription, screen| {
             let mut page = page(&[], false);

@@ -2,6 +2,7 @@
 
 use alloc::{
     collections::{BTreeMap, VecDeque},
+    format,
     string::ToString,
     vec::Vec,
 };
@@ -54,6 +55,8 @@ pub(super) struct Account {
 struct Seen {
     name: ByteString,
     start: Start,
+    /// The channel's head when it subscribed.
+    head: Offset,
     base: Option<Offset>,
     processed: Offset,
     caught_up: bool,
@@ -117,6 +120,7 @@ impl World {
             let seen = Seen {
                 name: name.into(),
                 start,
+                head: self.account.head(name),
                 base: None,
                 processed: Offset::START,
                 caught_up: false,
@@ -241,6 +245,10 @@ impl World {
             assert!(turns < 100_000, "it never comes to rest");
         }
         assert!(self.account.unanswered.is_empty(), "every publication is answered");
+        let state = format!("{:?}", self.channels);
+        for rest in ["joined: {}", "bytes: 0", "unanswered: 0", "ready: {}", "reads: {}"] {
+            assert!(state.contains(rest), "something is left: no {rest} in {state}");
+        }
         for ((id, number), seen) in self.account.subscriptions.iter().filter(|(_, seen)| !seen.refused) {
             let base = seen.base.expect("every subscription is decided");
             let head = self.account.of(&seen.name).last().map_or(Offset::START, |entry| entry.offset);
@@ -346,7 +354,7 @@ impl Account {
         assert!(subscribed.head <= head.max(self.trimmed.get(&seen.name).copied().unwrap_or(Offset::START)));
         match (seen.start, subscribed.decision) {
             (Start::Live, Decision::Continue { after }) => {
-                assert!(after <= head, "live begins at what is there");
+                assert!(seen.head <= after && after <= head, "live begins at what is there");
                 after
             }
             (Start::Earliest, Decision::Continue { after }) => {
