@@ -10,7 +10,11 @@ use super::{
 use bytes::Bytes;
 use bytestring::ByteString;
 use tenfour_broker::channel::ChannelNumber;
-use tenfour_delivery::{number::Generation, time::Now};
+use tenfour_delivery::{
+    mutant,
+    number::{Generation, Sequence},
+    time::Now,
+};
 use tenfour_session::native::{Beginning, ResumeClaim, ResumeError, ServerJournal, Welcomed};
 use tenfour_wire::native::{CloseCode, RefusalReason, Token};
 
@@ -81,6 +85,14 @@ impl Server {
         self.catch_up(now, &claim.token, peers);
         let issued = Issued { token: claim.token, generation: claim.generation };
         let id = match self.sessions.claim(issued, &identity) {
+            Claim::Valid(_)
+                if mutant!(RecoveryBeforeFirstEventLost) && claim.claim.next == Sequence::FIRST =>
+            {
+                return self.admit(now, peer, identity, random, Beginning::Fresh, peers);
+            }
+            Claim::Valid(id) if mutant!(TakeoverWaitsForTimeout) && self.peer(id).is_some() => {
+                return self.reject(now, peer, rejection(CloseCode::Overloaded), peers);
+            }
             Claim::Valid(id) => id,
             Claim::Unknown => return self.admit(now, peer, identity, random, Beginning::Rebased, peers),
             Claim::Stale => return self.reject(now, peer, rejection(CloseCode::Fenced), peers),
@@ -118,6 +130,9 @@ impl Server {
     /// What a session goes on with, from where it was parked or from the connection that it has, which has lost it then.
     fn take_over(&mut self, now: Now, id: SessionId, peers: &mut impl Peers) -> Option<ServerJournal> {
         let Some(old) = self.sessions.get(id)?.peer() else { return self.sessions.unpark(id) };
+        if mutant!(OldConnectionKeptAlive) {
+            return self.reach(old, peers, |connection| connection.clone().take_journal())?;
+        }
         self.detach(old);
         self.reach(old, peers, |connection| {
             connection.close(now.mono, CloseCode::Conflict);
@@ -151,7 +166,8 @@ impl Server {
     /// A session goes on, as far as its identity may now.
     fn resumed(&mut self, now: Now, id: SessionId, peer: PeerId, identity: Identity, peers: &mut impl Peers) {
         self.stages.insert(peer, Stage::Joined(id));
-        self.events.push_back(Event::Joined { session: id, identity: identity.name.clone(), is_new: false });
+        let name = identity.name.clone();
+        self.events.push_back(Event::Joined { session: id, peer, identity: name, is_new: false });
         let (revoked, answers) = self.sessions.attach(id, peer, identity);
         for channel in revoked {
             self.revoke(now, id, channel, peers);
@@ -201,7 +217,7 @@ impl Server {
             let name = identity.name.clone();
             let session = self.sessions.insert(Session::new(identity, token, peer));
             self.stages.insert(peer, Stage::Joined(session));
-            self.events.push_back(Event::Joined { session, identity: name, is_new: true });
+            self.events.push_back(Event::Joined { session, peer, identity: name, is_new: true });
         }
     }
 

@@ -10,6 +10,7 @@ use alloc::vec;
 use bytestring::ByteString;
 use tenfour_broker::channel::{self, AcknowledgeError, ChannelNumber};
 use tenfour_delivery::{
+    mutant,
     number::{Offset, Sequence},
     time::Now,
 };
@@ -68,6 +69,7 @@ impl Server {
                 self.reach_session(id, peers, |connection| connection.consumed(now.mono, cost));
             }
             ServerEvent::Processed { channel, offset } => self.processed(now, id, channel, offset, peers),
+            ServerEvent::Writable if mutant!(TailLossUnnoticed) => {}
             ServerEvent::Writable => self.channels.resume_reading(id.into()),
             _ => {}
         }

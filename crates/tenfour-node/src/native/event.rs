@@ -29,6 +29,8 @@ pub enum Event {
     Joined {
         /// Its session.
         session: SessionId,
+        /// The connection that it has now.
+        peer: PeerId,
         /// The name under which it was authenticated.
         identity: ByteString,
         /// Whether the session is a new one.

@@ -22,6 +22,70 @@
 //! is a cursor on the log, a session without connection is a parked one, a publication is answered when the log has
 //! committed it.
 //!
+//! ```
+//! use std::sync::Arc;
+//! use tenfour_delivery::{number::Epoch, time::Now};
+//! use tenfour_log::{Log, Memory, Retention};
+//! use tenfour_node::broker::{Body, Message, channel::{Effect, Publication}};
+//! use tenfour_node::native::{Config, Event, Grants, Identity, PeerId, Peers, Server};
+//! use tenfour_node::session::native::*;
+//!
+//! /// The server's ends of the connections: here, one.
+//! struct One(ServerSession);
+//!
+//! impl Peers for One {
+//!     fn with<R>(&mut self, _: PeerId, act: impl FnOnce(&mut ServerSession) -> R) -> Option<R> {
+//!         Some(act(&mut self.0))
+//!     }
+//! }
+//!
+//! /// Does what the server asks for: of the log, and of the application, which lets everybody in.
+//! fn settle(now: Now, server: &mut Server, log: &mut Memory, peers: &mut One) {
+//!     while let Some(effect) = server.poll_effect() {
+//!         match effect {
+//!             Effect::Append { ticket, records } => log.append(ticket, records),
+//!             Effect::Read { ticket, query } => server.page(now, ticket, log.read(&query), peers),
+//!         }
+//!         while let Some(done) = log.poll() {
+//!             server.committed(now, done.ticket, done.result, peers);
+//!         }
+//!     }
+//!     while let Some(event) = server.poll_event() {
+//!         if let Event::Authenticate { peer, .. } = event {
+//!             let identity = Identity::new("ada", Grants::new().subscribe("news"));
+//!             server.authenticated(now, peer, Ok(identity), [4; 30], peers); // 30 random bytes
+//!         }
+//!     }
+//! }
+//!
+//! let (now, peer) = (Now::default(), PeerId(1));
+//! let mut log = Memory::new(Epoch::new(1), Retention::default());
+//! let mut server = Server::new(Arc::new(Config::default()), "/".into(), log.epoch(), 0x5eed);
+//! let mut peers = One(ServerSession::new(Arc::default(), Transport::Stream, now.mono));
+//! let mut client = ClientSession::new(Arc::default(), Transport::Stream, Hello::default(), None, now.mono);
+//! client.subscribe(now.mono, "news", Start::Earliest)?;
+//!
+//! let message = Message { name: None, body: Body::Text("hello".into()) };
+//! let publication = Publication { channels: vec!["news".into()], message, ttl: None, producer: None };
+//! server.publish(now, publication, &mut peers)?;
+//!
+//! for _ in 0..3 { // there, and back, and there
+//!     while let Some(Transmit::Bytes(bytes)) = client.poll_transmit(now.mono) {
+//!         peers.0.handle_input(now.mono, Input::Bytes(bytes));
+//!         server.drive(now, peer, &mut peers);
+//!     }
+//!     settle(now, &mut server, &mut log, &mut peers);
+//!     while let Some(Transmit::Bytes(bytes)) = peers.0.poll_transmit(now.mono) {
+//!         client.handle_input(now.mono, Input::Bytes(bytes));
+//!     }
+//! }
+//! let heard = std::iter::from_fn(|| client.poll_event()).find_map(|event| match event {
+//!     ClientEvent::Message(delivered) => Some(delivered.message.body),
+//!     _ => None,
+//! });
+//! assert_eq!(heard, Some(tenfour_wire::native::Body::Text("hello".into())));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod admission;
 mod config;

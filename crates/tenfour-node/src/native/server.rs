@@ -19,6 +19,7 @@ use tenfour_broker::{
 };
 use tenfour_delivery::{
     log::{AppendError, ReadError, Ticket},
+    mutant,
     number::{Epoch, Sequence},
     time::{Instant, Now, earliest},
 };
@@ -290,7 +291,7 @@ impl Server {
                 answer.send(now.mono, connection);
             }
         });
-        if let Some(answer) = answer {
+        if let Some(answer) = answer.filter(|_| !mutant!(PublishedAnswerLost)) {
             self.sessions.hold(id, answer);
             self.evict(now);
         }

@@ -10,7 +10,7 @@ use alloc::{
 };
 use bytestring::ByteString;
 use tenfour_broker::channel::{ChannelNumber, SubscriberId};
-use tenfour_delivery::{number::Sequence, time::Instant};
+use tenfour_delivery::{mutant, number::Sequence, time::Instant};
 use tenfour_session::native::{Cost, Receipt, RequestId, ServerJournal, ServerSession};
 use tenfour_wire::native::{Message, Refusal, Token};
 
@@ -280,7 +280,9 @@ impl Sessions {
         session.state = State::Live(peer);
         session.identity = identity;
         let grants = &session.identity.grants;
-        let is_revoked = |_: &ChannelNumber, to: &mut Subscribing| !grants.may_subscribe(&to.channel);
+        let is_revoked = |_: &ChannelNumber, to: &mut Subscribing| {
+            !mutant!(GrantNotRechecked) && !grants.may_subscribe(&to.channel)
+        };
         let revoked = session.subscriptions.extract_if(.., is_revoked).map(|(number, _)| number).collect();
         (revoked, core::mem::take(&mut session.answers))
     }

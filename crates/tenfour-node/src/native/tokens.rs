@@ -1,6 +1,6 @@
 //! What proves that a session is the claimant's.
 
-use tenfour_delivery::number::Generation;
+use tenfour_delivery::{mutant, number::Generation};
 use tenfour_wire::native::Token;
 
 /// A session's current token, and the one before it until the client has shown that it got the current one.
@@ -44,6 +44,7 @@ impl Tokens {
         match known.into_iter().flatten().find(|known| known.generation == claim.generation) {
             Some(known) if is_equal(&known.token, &claim.token) => Proof::Valid,
             Some(_) => Proof::Forged,
+            None if mutant!(OldGenerationAccepted) => Proof::Valid,
             None if claim.generation < self.current.generation => Proof::Stale,
             None => Proof::Forged,
         }
@@ -53,14 +54,16 @@ impl Tokens {
     /// `None` for a session that has had all the connections that can be told apart.
     pub(super) fn rotate(&mut self, claim: Issued, next: Token) -> Option<Issued> {
         let generation = self.current.generation.next()?;
-        self.previous = Some(claim);
+        self.previous = (!mutant!(TokenRotatedTooEarly)).then_some(claim);
         self.current = Issued { token: next, generation };
         Some(self.current)
     }
 
     /// The client has the current token: the one before it is worth nothing any more.
     pub(super) fn confirm(&mut self) {
-        self.previous = None;
+        if !mutant!(TokenHonouredForever) {
+            self.previous = None;
+        }
     }
 }
 
