@@ -83,6 +83,9 @@ fn publish_refusal(error: &PublishError) -> Refusal {
         }
         PublishError::TooLarge { .. } => refusal(R::TooLarge),
         PublishError::Full { .. } | PublishError::Busy => overloaded(),
+        PublishError::RateLimited { retry_after } => {
+            Refusal { retry_after_ms: Some(to_millis(*retry_after)), ..refusal(R::RateLimited) }
+        }
         PublishError::Fenced { epoch } => refusal(R::Fenced { epoch: epoch.get() }),
         PublishError::Gap { expected } => refusal(R::Gap { expected: expected.get() }),
         PublishError::Conflict => refusal(R::Conflict),

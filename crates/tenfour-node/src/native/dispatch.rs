@@ -139,7 +139,7 @@ impl Server {
             ttl: publication.ttl,
             producer: publication.producer,
         };
-        match self.channels.publish(now, publication) {
+        match self.channels.publish_by(now, id.into(), publication) {
             Ok(decided) => {
                 session.publishes += 1;
                 self.publishers.insert(decided, Publisher { session: id, publish, cost });
