@@ -10,7 +10,8 @@ const FIRST_RESERVE: usize = 1024;
 ///
 /// A frame that arrives whole is a slice of what was pushed, and so are the bodies in it; one that arrives in parts is
 /// put together in a buffer that grows with what has come, never with what its length claims. Between frames no memory is
-/// held. After an error every further call answers the same.
+/// held; but a body that the caller keeps keeps all that was pushed with it, so copy one that is kept for long. After an
+/// error every further call answers the same.
 ///
 /// ```
 /// use tenfour_wire::{Bytes, BytesMut, native::{Decoder, Frame, Limits, Pong, encode}};

@@ -126,6 +126,22 @@ fn the_tables_of_the_specification_are_those_of_the_code() {
         let name = debug.split(' ').next().expect("it has a name");
         assert_row(format!("\n| {number} | {name} |"));
     }
+    let limits = Limits::default();
+    for (what, limit) in [
+        ("name of a channel or a namespace", format!("{} bytes", limits.channel_bytes)),
+        ("name of a message", format!("{} bytes", limits.name_bytes)),
+        ("content of a frame", format!("{} MiB", limits.frame_bytes >> 20)),
+        ("credentials", format!("{} KiB", limits.credential_bytes >> 10)),
+        ("text for people (CLOSE, REJECT, REPLY)", format!("{} KiB", limits.text_bytes >> 10)),
+        ("fields of later versions in HELLO, in WELCOME", format!("{}", limits.fields)),
+        ("ranges of an ACK", format!("{}", limits.ack_ranges)),
+        ("processed positions of an ACK", format!("{}", limits.processed)),
+        ("heads of a PING", format!("{}", limits.heads)),
+        ("attachments of a JSON body", format!("{}", limits.attachments)),
+        ("depth of JSON, the unwritten array counted", format!("{}", limits.json_depth)),
+    ] {
+        assert_row(format!("\n| {what} | {limit} |"));
+    }
     for number in 0..=7 {
         assert_row(format!("\n| {number} | {:?} |", LossReason::from_number(number)));
     }
@@ -146,6 +162,20 @@ fn the_specification_quotes_vectors_and_every_kind_of_them() {
     for (title, _) in samples::all() {
         let name = title.split([' ', ':', ',']).next().expect("a name");
         assert!(quoted.contains(name), "{name} has no example in the specification");
+    }
+}
+
+/// The bar: four bytes beside name and body, for channels below 128 and names of up to 30 bytes.
+#[test]
+fn a_message_of_32_bytes_in_sequence_costs_four_more() {
+    let name = "a name of exactly thirty bytes";
+    assert_eq!(name.len(), 30);
+    for name in [None, Some("chat"), Some(name)] {
+        let body = Body::Text("a body of exactly thirty-two byt".into());
+        let message = Message { name: name.map(ByteString::from_static), body };
+        let deliver = Deliver { place: Place::next(127), message };
+        let frame = Frame::Reliable { sequence: None, body: Reliable::Deliver(deliver) };
+        assert_eq!(encoded_len(&frame), 4 + name.map_or(0, str::len) + 32, "{name:?}");
     }
 }
 
