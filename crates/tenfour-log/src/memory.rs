@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod channel;
+mod gone;
 
 /// The log in memory: durable as long as the process lives.
 ///

@@ -7,44 +7,44 @@ use tenfour_delivery::{
     number::Offset,
 };
 
+use super::gone::Gone;
 use crate::Bound;
 
 /// Which entries a channel has, and which it had.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Channel {
-    /// From here on, everything that the channel got is known.
-    born: Offset,
-    trimmed: Offset,
-    /// Entries that were trimmed since `born`.
-    gone: u64,
-    head: (Offset, usize),
+    gone: Gone,
+    head: Offset,
+    /// The channel's place among those of the entry at its head; `None` before its first entry.
+    place: Option<usize>,
     bytes: usize,
     /// Its entries, each with what it counts in bytes.
     entries: VecDeque<(Offset, usize)>,
 }
 
 impl Channel {
+    /// A channel of which everything after `born` is known.
     pub(super) fn new(born: Offset) -> Self {
-        Self { born, trimmed: born, gone: 0, head: (born, 0), bytes: 0, entries: VecDeque::new() }
+        Self { gone: Gone::since(born), head: born, place: None, bytes: 0, entries: VecDeque::new() }
     }
 
     pub(super) fn trimmed(&self) -> Offset {
-        self.trimmed
+        self.gone.through()
     }
 
     pub(super) fn head(&self) -> Offset {
-        self.head.0
+        self.head
     }
 
     /// Its head, and its place among the channels of the entry there; `None` before its first entry.
     pub(super) fn recency(&self) -> Option<(Offset, usize)> {
-        (self.head.0 > self.born).then_some(self.head)
+        self.place.map(|place| (self.head, place))
     }
 
     /// Adds an entry, and answers the one before it.
     pub(super) fn push(&mut self, (offset, place): (Offset, usize), cost: usize) -> Offset {
         let previous = self.head();
-        self.head = (offset, place);
+        (self.head, self.place) = (offset, Some(place));
         self.bytes += cost;
         self.entries.push_back((offset, cost));
         previous
@@ -69,21 +69,9 @@ impl Channel {
         self.entries.range(first..).map(|(offset, _)| *offset)
     }
 
-    /// How many entries were trimmed in a range that begins anywhere and ends at or before [`Channel::trimmed`].
+    /// How many entries were trimmed in a range that ends at or before [`Channel::trimmed`].
     pub(super) fn count_gone(&self, range: OffsetRange) -> Count {
-        let is_whole = range.through == self.trimmed;
-        if !is_whole {
-            Count::AtLeast(0)
-        } else if range.after == self.born {
-            Count::Exact(self.gone)
-        } else if range.after < self.born {
-            Count::AtLeast(self.gone)
-        } else if range.span() == 1 {
-            Count::Exact(1)
-        } else {
-            // The entry at `trimmed` itself.
-            Count::AtLeast(1)
-        }
+        self.gone.count(range)
     }
 
     pub(super) fn held(self) -> impl Iterator<Item = (Offset, usize)> {
@@ -93,8 +81,7 @@ impl Channel {
     fn pop(&mut self) -> Option<Offset> {
         let (offset, cost) = self.entries.pop_front()?;
         self.bytes -= cost;
-        self.trimmed = offset;
-        self.gone += 1;
+        self.gone.push(offset);
         Some(offset)
     }
 }
