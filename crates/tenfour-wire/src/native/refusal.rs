@@ -91,13 +91,11 @@ refusal_reasons! {
     Unsupported = 11,
     /// The server failed; whether it was committed is not known.
     Internal = 12,
-    /// It was committed before, and where is not known any more: count it as published.
-    Applied = 13,
 }
 
-const FENCED: u64 = 14;
-const GAP: u64 = 15;
-const FIRST_UNASSIGNED: u64 = 16;
+const FENCED: u64 = 13;
+const GAP: u64 = 14;
+const FIRST_UNASSIGNED: u64 = 15;
 
 impl Refusal {
     pub(super) fn write(&self, out: &mut impl Sink) {

@@ -89,7 +89,7 @@ pub struct Published {
 pub struct Receipt {
     /// The epoch of the log.
     pub epoch: u64,
-    /// The place in it.
+    /// The place in it; of a duplicate also 0, where that is not known any more.
     pub offset: u64,
     /// Whether it was there already: then the place is the one that it got at first.
     pub duplicate: bool,

@@ -207,11 +207,10 @@ fn refusal() -> BoxedStrategy<Refusal> {
             Ahead,
             Unsupported,
             Internal,
-            Applied,
         ]),
         number_u32().prop_map(|epoch| Fenced { epoch }),
         number().prop_map(|expected| Gap { expected }),
-        (16..1000u64, number()).prop_map(|(number, detail)| Unknown { number, detail }),
+        (15..1000u64, number()).prop_map(|(number, detail)| Unknown { number, detail }),
     ];
     (reason, option::of(any::<u32>()))
         .prop_map(|(reason, retry_after_ms)| Refusal { reason, retry_after_ms })
