@@ -72,6 +72,37 @@ pub trait Log: Send {
     fn trim(&mut self, now: WallTime);
 }
 
+/// A log whose kind is chosen at run time.
+impl<L: Log + ?Sized> Log for Box<L> {
+    fn epoch(&self) -> Epoch {
+        (**self).epoch()
+    }
+
+    fn head(&self) -> Offset {
+        (**self).head()
+    }
+
+    fn append(&mut self, ticket: Ticket, records: Vec<Record>) {
+        (**self).append(ticket, records);
+    }
+
+    fn poll(&mut self) -> Option<Completion> {
+        (**self).poll()
+    }
+
+    fn read(&self, query: &Query) -> Result<Page, ReadError> {
+        (**self).read(query)
+    }
+
+    fn history(&self, channel: &str) -> History {
+        (**self).history(channel)
+    }
+
+    fn trim(&mut self, now: WallTime) {
+        (**self).trim(now);
+    }
+}
+
 /// What came of an append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completion {

@@ -40,7 +40,8 @@ fn lost(log: &Memory, channel: &str, after: u64) -> Option<Lost> {
 
 #[test]
 fn it_is_a_log() {
-    crate::conformance::check(Memory::new, |_| {});
+    let open = |epoch, retention| -> Box<dyn Log> { Box::new(Memory::new(epoch, retention)) };
+    crate::conformance::check(open, |_| {});
 }
 
 #[test]
