@@ -40,7 +40,7 @@ fn nameless(body: Body) -> Message {
 }
 
 /// A text as it is, bytes in angle brackets.
-fn show(frame: &Frame) -> String {
+pub(crate) fn show(frame: &Frame) -> String {
     match frame {
         Frame::Text(text) => String::from_utf8(text.to_vec()).unwrap(),
         Frame::Binary(data) => format!("<{}>", data.escape_ascii()),

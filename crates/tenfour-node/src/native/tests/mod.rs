@@ -9,6 +9,7 @@ mod limits;
 mod log;
 mod model;
 mod requests;
+mod value;
 mod world;
 
 use super::*;
