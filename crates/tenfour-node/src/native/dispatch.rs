@@ -26,6 +26,18 @@ impl Server {
         while let Some(event) = self.reach(peer, peers, ServerSession::poll_event).flatten() {
             self.handle(now, peer, event, peers);
         }
+        self.confirm(peer, peers);
+    }
+
+    /// Once a connection has shown that it has the token that it was given, the one before that is worth nothing.
+    fn confirm(&mut self, peer: PeerId, peers: &mut impl Peers) {
+        let Some(Stage::Joined(id)) = self.stages.get(&peer) else { return };
+        if let Some(session) = self.sessions.get_mut(*id)
+            && session.tokens().is_unconfirmed()
+            && peers.with(peer, |connection| connection.is_confirmed()) == Some(true)
+        {
+            session.tokens().confirm();
+        }
     }
 
     /// Does what one event says, for a driver that polled it itself to see which server it is for. That is the first
@@ -44,11 +56,6 @@ impl Server {
 
     fn heard(&mut self, now: Now, id: SessionId, event: ServerEvent, peers: &mut impl Peers) {
         let cost = event.cost();
-        if !matches!(event, ServerEvent::Writable)
-            && let Some(session) = self.sessions.get_mut(id)
-        {
-            session.tokens().confirm();
-        }
         match event {
             ServerEvent::Subscribe { request, channel, start } => {
                 self.subscribe(now, id, request, channel, start, peers);

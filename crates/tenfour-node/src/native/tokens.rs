@@ -59,6 +59,11 @@ impl Tokens {
         Some(self.current)
     }
 
+    /// Whether the client may not have the current token.
+    pub(super) const fn is_unconfirmed(&self) -> bool {
+        self.previous.is_some()
+    }
+
     /// The client has the current token: the one before it is worth nothing any more.
     pub(super) fn confirm(&mut self) {
         if !mutant!(TokenHonouredForever) {

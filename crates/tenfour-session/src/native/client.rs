@@ -311,6 +311,7 @@ impl ClientSession {
             self.rebase();
         }
         self.link.open(now, welcome.max_frame_bytes, welcome.credit);
+        self.link.confirm();
         Ok(())
     }
 

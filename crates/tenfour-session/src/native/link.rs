@@ -57,6 +57,8 @@ pub(super) struct Link {
     to_send: ToSend,
     /// The first frame of this side, and when to repeat it.
     greeting: Option<Greeting>,
+    /// Whether the peer has said anything since frames flow.
+    pub(super) is_answered: bool,
     /// The largest frame that the peer takes, once it has said so.
     frame_bytes: Option<usize>,
     /// The number of the last numbered frame on the stream, or in the datagram.
@@ -118,6 +120,7 @@ impl Link {
             emits_heard: None,
             to_send: ToSend::default(),
             greeting: None,
+            is_answered: false,
             frame_bytes: None,
             heard: None,
             shortening: (transport == Transport::Stream).then(LastProducer::default),
@@ -153,6 +156,11 @@ impl Link {
         self.duplex.window.grant(credit_from_wire(credit));
         self.duplex.drain_backlog();
         self.liveness.heard(now);
+    }
+
+    /// Says something at once, so that the peer knows that frames flow.
+    pub(super) fn confirm(&mut self) {
+        self.acks.hurry();
     }
 
     pub(super) fn set_heartbeat(&mut self, heartbeat: Duration) {

@@ -190,6 +190,12 @@ impl ServerSession {
         }
     }
 
+    /// Whether the client has shown that it was let in: it has the token that it was given, and needs no older one.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.link.is_answered
+    }
+
     fn is_deciding(&self) -> bool {
         matches!(self.link.state, State::Deciding { .. })
     }

@@ -84,6 +84,7 @@ fn take_frame(side: &mut impl Side, now: Instant, frame: Frame) -> Result<(), Cl
             return side.handle_frame(now, frame);
         }
         (State::Open, frame) => {
+            link.is_answered = true;
             link.liveness.heard(now);
             return take_open_frame(side, now, frame);
         }
