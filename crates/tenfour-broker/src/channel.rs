@@ -415,6 +415,15 @@ impl Channels {
         }
     }
 
+    /// What [`Mutant::DeliverBeforeCommit`](mutant::Mutant) does, at every chance.
+    #[cfg(tenfour_mutants)]
+    #[doc(hidden)]
+    pub fn deliver_early(&mut self, now: Now, sink: &mut impl Sink) {
+        for entry in self.publications.predicted_entries().iter().filter(|_| mutant!(DeliverBeforeCommit)) {
+            self.hand_out(entry, deliverable(entry, now.wall).ok().as_ref(), sink);
+        }
+    }
+
     fn check_subscribe(&self, id: SubscriberId, channel: &ByteString) -> Result<(), SubscribeError> {
         let (length, limit) = (channel.len(), self.config.channel_name_bytes);
         if !(1..=limit).contains(&length) {
@@ -459,15 +468,22 @@ impl Channels {
         if let Some(message) = &message {
             sink.committed(entry, message);
         }
+        for name in &entry.record.channels {
+            if let Some(channel) = self.table.find(name).and_then(|number| self.table.get_mut(number)) {
+                channel.head = channel.head.max(entry.offset);
+            }
+        }
+        self.hand_out(entry, message.as_ref(), sink);
+    }
+
+    fn hand_out(&mut self, entry: &Entry, message: Option<&Message>, sink: &mut impl Sink) {
         for (name, previous) in entry.record.channels.iter().zip(&entry.previous) {
             let Some(number) = self.table.find(name) else { continue };
             let Some(channel) = self.table.get_mut(number) else { continue };
-            channel.head = channel.head.max(entry.offset);
             for (&id, subscription) in &mut channel.subscriptions {
-                let followed =
-                    subscription.follow(*previous, entry.offset, message.as_ref(), |previous, message| {
-                        sink.deliver(id, Item::Message { channel: number, previous, entry, message })
-                    });
+                let followed = subscription.follow(*previous, entry.offset, message, |previous, message| {
+                    sink.deliver(id, Item::Message { channel: number, previous, entry, message })
+                });
                 match followed {
                     Followed::Delivered | Followed::Unchanged => {}
                     Followed::Lags => self.subscribers.wait(id, number),

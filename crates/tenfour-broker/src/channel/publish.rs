@@ -156,9 +156,6 @@ impl Publications {
         let (records, waiting) =
             self.queue.drain(..count).map(|queued| (queued.record, queued.waiting)).unzip();
         self.appending = Some((ticket, waiting));
-        if mutant!(AckBeforeCommit) {
-            self.answer_early();
-        }
         Some(records)
     }
 
@@ -243,6 +240,10 @@ impl Publications {
         let bytes = record.payload.len();
         self.bytes += bytes;
         self.queue.push_back(Queued { record, waiting: Waiting { publish, claim, bytes } });
+        if mutant!(AckBeforeCommit) {
+            let offset = self.predicted(self.queue.len() - 1);
+            self.answer(publish, Ok(Receipt { epoch: self.epoch, offset, duplicate: false }));
+        }
         publish
     }
 
@@ -253,14 +254,21 @@ impl Publications {
         publish
     }
 
-    /// What [`AckBeforeCommit`](tenfour_delivery::mutant::Mutant) does: the offsets are those that a dense log will give.
-    fn answer_early(&mut self) {
-        let waiting = self.appending.as_ref().map_or(&[][..], |(_, waiting)| waiting);
-        let publishes: Vec<_> = waiting.iter().map(|waiting| waiting.publish).collect();
-        for (place, publish) in publishes.into_iter().enumerate() {
-            let offset = Offset::new(self.head.get() + 1 + place as u64);
-            self.answer(publish, Ok(Receipt { epoch: self.epoch, offset, duplicate: false }));
-        }
+    /// The offset that a dense log will give to what is queued at this place: for planted faults alone.
+    fn predicted(&self, place: usize) -> Offset {
+        let appending = self.appending.as_ref().map_or(0, |(_, waiting)| waiting.len());
+        Offset::new(self.head.get() + (appending + place + 1) as u64)
+    }
+
+    /// What is queued, as it would be in a dense log.
+    #[cfg(tenfour_mutants)]
+    pub(super) fn predicted_entries(&self) -> Vec<Entry> {
+        let entry = |(place, queued): (usize, &Queued)| Entry {
+            offset: self.predicted(place),
+            previous: alloc::vec![Offset::START; queued.record.channels.len()],
+            record: queued.record.clone(),
+        };
+        self.queue.iter().enumerate().map(entry).collect()
     }
 
     fn commit(&mut self, waiting: Waiting, entry: &Entry) {

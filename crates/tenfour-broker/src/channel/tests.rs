@@ -2,8 +2,6 @@
 
 extern crate std;
 
-use std::hash::{BuildHasher, RandomState};
-
 use alloc::{format, vec, vec::Vec};
 
 use proptest::prelude::*;
@@ -154,7 +152,9 @@ proptest! {
 
     #[test]
     fn the_same_calls_give_the_same_state(steps in prop::collection::vec(steps(), 1..80)) {
-        let hasher = RandomState::new();
+        use core::hash::BuildHasher;
+
+        let hasher = std::hash::RandomState::new();
         let mut worlds = [(); 2].map(|()| World::new(small(), Retention::default()));
         for step in &steps {
             for world in &mut worlds {
@@ -180,6 +180,7 @@ fn every_planted_fault_is_found() {
     const PLANTED: &[Mutant] = &[
         Mutant::AckBeforeCommit,
         Mutant::AppendFailureSwallowed,
+        Mutant::DeliverBeforeCommit,
         Mutant::DedupBeforeDurable,
         Mutant::DuplicateAppendInFlight,
         Mutant::DuplicateAnswersNewOffset,

@@ -268,6 +268,11 @@ impl Server {
 
     /// What came of publications is told to whom they are.
     pub(super) fn settle(&mut self, now: Now, peers: &mut impl Peers) {
+        #[cfg(tenfour_mutants)]
+        {
+            let (channels, mut sink) = self.delivery(now, peers);
+            channels.deliver_early(now, &mut sink);
+        }
         while let Some(channel::Event::Published { publish, result }) = self.channels.poll_event() {
             let Some(publisher) = self.publishers.remove(&publish) else {
                 self.events.push_back(Event::Published { publish, result });

@@ -104,6 +104,8 @@ impl World {
         if let Ok(publish) = published {
             assert!(self.account.unanswered.insert(publish, (payload, producer)).is_none());
         }
+        #[cfg(tenfour_mutants)]
+        self.channels.deliver_early(self.account.now, &mut self.account);
         self.events();
         published
     }
