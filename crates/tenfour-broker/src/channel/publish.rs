@@ -3,7 +3,7 @@
 use core::{hash::BuildHasher, time::Duration};
 
 use alloc::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     format,
     vec::Vec,
 };
@@ -18,7 +18,7 @@ use tenfour_delivery::{
     entry::Producer,
     log::{AppendError, Ticket},
     mutant,
-    number::{Epoch, Offset},
+    number::{Epoch, Offset, ProducerId},
     time::{Now, WallTime},
     ttl::Deadline,
 };
@@ -134,8 +134,9 @@ impl Publications {
             return Err(PublishError::Full { limit });
         }
         let record = record(config, now, publication)?;
-        if let Some(producer) = record.producer
-            && let Some(repeated) = self.recognise(&producer, &record)?
+        let fingerprint = record.producer.map(|_| self.fingerprint(&record));
+        if let Some((producer, fingerprint)) = record.producer.zip(fingerprint)
+            && let Some(repeated) = self.recognise(&producer, fingerprint, record.ingested)?
         {
             return Ok(repeated);
         }
@@ -144,7 +145,7 @@ impl Publications {
             let charged = self.rates.charge(limit, publisher, now.mono);
             charged.map_err(|retry_after| PublishError::RateLimited { retry_after })?;
         }
-        Ok(self.enqueue(record))
+        Ok(self.enqueue(record, fingerprint))
     }
 
     /// The next records to append, if none are being appended.
@@ -184,12 +185,12 @@ impl Publications {
     }
 
     pub(super) fn restore(&mut self, entry: &Entry) -> Result<(), Disordered> {
+        if let Some(producer) = entry.record.producer.filter(|_| !mutant!(DedupNotRebuilt)) {
+            let fingerprint = self.fingerprint(&entry.record);
+            self.producers.restore(producer, fingerprint, place(entry), entry.offset)?;
+        }
         self.head = entry.offset;
-        let Some(producer) = entry.record.producer.filter(|_| !mutant!(DedupNotRebuilt)) else {
-            return Ok(());
-        };
-        let fingerprint = self.fingerprint(&entry.record);
-        self.producers.restore(producer, fingerprint, place(entry), entry.offset)
+        Ok(())
     }
 
     pub(super) fn window(&self) -> Duration {
@@ -198,9 +199,13 @@ impl Publications {
 
     /// A message that is in the log or on its way there is answered from that; `None` if it is new. This comes before
     /// the rate, or retries would starve their producer of its answers.
-    fn recognise(&mut self, producer: &Producer, record: &Record) -> Result<Option<PublishId>, PublishError> {
-        let fingerprint = self.fingerprint(record);
-        match self.producers.check(producer, fingerprint, record.ingested) {
+    fn recognise(
+        &mut self,
+        producer: &Producer,
+        fingerprint: Fingerprint,
+        now: WallTime,
+    ) -> Result<Option<PublishId>, PublishError> {
+        match self.producers.check(producer, fingerprint, now) {
             Check::New => Ok(None),
             Check::Pending(_) if mutant!(DuplicateAppendInFlight) => Ok(None),
             Check::Pending(claim) => {
@@ -232,10 +237,9 @@ impl Publications {
     }
 
     /// Queues a record that was found to be new.
-    fn enqueue(&mut self, record: Record) -> PublishId {
-        let fingerprint = self.fingerprint(&record);
-        let begin = |producer| self.producers.begin(producer, fingerprint, record.ingested).ok();
-        let claim = record.producer.and_then(begin);
+    fn enqueue(&mut self, record: Record, fingerprint: Option<Fingerprint>) -> PublishId {
+        let begin = |(producer, payload)| self.producers.begin(producer, payload, record.ingested).ok();
+        let claim = record.producer.zip(fingerprint).and_then(begin);
         let publish = self.number();
         let bytes = record.payload.len();
         self.bytes += bytes;
@@ -288,6 +292,7 @@ impl Publications {
 
     /// Nothing of a failed append is in the log, and nothing that its producers have queued behind it may be.
     fn fail(&mut self, waiting: Vec<Waiting>, error: &AppendError) {
+        let mut withdrawn = BTreeSet::new();
         for failed in waiting {
             self.fail_one(&failed, error);
             let Some(claim) = failed.claim else { continue };
@@ -295,15 +300,18 @@ impl Publications {
                 let nowhere = Committed { position: self.head, ingested: WallTime::default() };
                 let _ = self.producers.commit(claim, nowhere, self.head);
             } else if self.producers.abort(claim) > 1 {
-                self.fail_behind(claim.producer(), error);
+                withdrawn.insert(claim.producer().id);
             }
+        }
+        if !withdrawn.is_empty() {
+            self.fail_behind(&withdrawn, error);
         }
     }
 
-    fn fail_behind(&mut self, producer: Producer, error: &AppendError) {
+    fn fail_behind(&mut self, withdrawn: &BTreeSet<ProducerId>, error: &AppendError) {
         let queue = core::mem::take(&mut self.queue);
         for queued in queue {
-            if queued.waiting.claim.is_some_and(|claim| claim.producer().id == producer.id) {
+            if queued.waiting.claim.is_some_and(|claim| withdrawn.contains(&claim.producer().id)) {
                 self.fail_one(&queued.waiting, error);
             } else {
                 self.queue.push_back(queued);

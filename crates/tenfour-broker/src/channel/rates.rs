@@ -31,9 +31,14 @@ impl Rates {
             self.publishers.retain(|_, gcra| !gcra.is_idle(now));
             self.kept = self.publishers.len();
         }
-        match self.publishers.entry(id).or_default().check(limit, 1, now) {
-            // A delay would need a queue of its own; who is to wait is told so.
-            Outcome::Accept | Outcome::TooLarge => Ok(()),
+        let state = self.publishers.entry(id).or_default();
+        let mut charged = *state;
+        match charged.check(limit, 1, now) {
+            Outcome::Accept | Outcome::TooLarge => {
+                *state = charged;
+                Ok(())
+            }
+            // A delay would need a queue of its own; who is to wait is told so, and not charged.
             Outcome::Delay { until } => Err(until - now),
             Outcome::Reject { retry_after } => Err(retry_after),
         }

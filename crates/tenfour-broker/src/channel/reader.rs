@@ -6,7 +6,7 @@ use tenfour_delivery::{
     loss::{Count, Lost, OffsetRange, Reason},
     mutant,
     number::Offset,
-    resume::{Decision, decide_stream},
+    resume::{Decision, History, decide_stream},
     time::WallTime,
 };
 
@@ -60,8 +60,10 @@ impl<S: Sink> Reader<'_, S> {
             Ok(page) => page,
             Err(error) => return self.fail(&error),
         };
-        let decision = decide(start, &page, self.head);
-        let subscribed = Subscribed { decision, epoch: page.history.epoch, head: page.history.head };
+        // The log was asked before the last commits were heard of.
+        let history = History { head: page.history.head.max(self.head), ..page.history };
+        let decision = decide(start, &history, page.lost);
+        let subscribed = Subscribed { decision, epoch: history.epoch, head: history.head };
         let (outcome, after) = match decision {
             Decision::Ahead { head } => (Err(SubscribeError::Ahead { head }), None),
             Decision::Continue { after } | Decision::Gap { after, .. } | Decision::Reset { after, .. } => {
@@ -73,7 +75,7 @@ impl<S: Sink> Reader<'_, S> {
             return self.full();
         }
         let Some(after) = after else { return Read::Refused };
-        self.subscription.open(after, self.head.max(page.history.head));
+        self.subscription.open(after, history.head);
         self.announce()
     }
 
@@ -172,12 +174,11 @@ impl<S: Sink> Reader<'_, S> {
 }
 
 /// From where a subscription goes on. The log counts better than offsets can what a position has missed.
-fn decide(start: Start, page: &Page, head: Offset) -> Decision {
-    let history = page.history;
+fn decide(start: Start, history: &History, lost: Option<Lost>) -> Decision {
     match start {
-        Start::Live => Decision::Continue { after: history.head.max(head) },
+        Start::Live => Decision::Continue { after: history.head },
         Start::Earliest => Decision::Continue { after: history.trimmed },
-        Start::After(position) => match (decide_stream(position, &history), page.lost) {
+        Start::After(position) => match (decide_stream(position, history), lost) {
             (Decision::Gap { after, .. }, Some(lost)) if lost.range.through == after => {
                 Decision::Gap { lost, after }
             }

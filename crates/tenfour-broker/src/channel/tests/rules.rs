@@ -12,6 +12,7 @@ use tenfour_delivery::{
     loss::{Count, Lost, OffsetRange, Reason},
     number::{ProducerEpoch, ProducerSequence},
     rate::Limit,
+    resume::Decision,
     time::Instant,
 };
 use tenfour_log::{Log, Memory, Retention};
@@ -220,6 +221,23 @@ fn a_duplicate_is_not_charged_and_a_refusal_uses_up_no_number() {
     channels.publish_by(at(400_000), SubscriberId(2), saying(&["a"], "z")).expect("another's rate");
     channels.publish(at(400_000), saying(&["a"], "z")).expect("the server's own has none");
     channels.publish_by(at(1_000_000), ann, numbered(0, 1, "y")).expect("under the same number");
+}
+
+/// A limit that would delay is one that refuses here: who comes again when told to must get through.
+#[test]
+fn who_waits_as_long_as_told_is_accepted() {
+    let patient = Limit::new(10, Duration::from_secs(1), 1).with_patience(Duration::from_secs(1));
+    let mut channels = channels(|config| config.rate = Some(patient));
+    let ann = SubscriberId(1);
+    let mut now = 0;
+    for sequence in 0..5 {
+        if let Err(error) = channels.publish_by(at(now), ann, numbered(0, sequence, "x")) {
+            let PublishError::RateLimited { retry_after } = error else { panic!("{error}") };
+            now += u64::try_from(retry_after.as_micros()).expect("a second at most");
+            channels.publish_by(at(now), ann, numbered(0, sequence, "x")).expect("it has waited");
+        }
+    }
+    assert_eq!(now, 400_000, "four waits of a tenth");
 }
 
 #[test]
@@ -432,4 +450,47 @@ fn a_log_that_answers_too_little_has_failed() {
     channels.committed(at(0), ticket, Ok(vec![]), &mut Screen::new());
     let answers = answers(&mut channels);
     assert!(matches!(&answers[..], [(0, Err(PublishError::Log(AppendError::Failed { .. })))]), "{answers:?}");
+}
+
+#[test]
+fn a_history_that_is_older_than_a_commit_does_not_hide_it() {
+    struct Heads(Vec<(Offset, Decision)>);
+    impl Sink for Heads {
+        fn deliver(&mut self, _to: SubscriberId, item: Item<'_>) -> Taken {
+            if let Item::Subscribed { outcome: Ok(Subscribed { decision, head, .. }), .. } = item {
+                self.0.push((head, decision));
+            }
+            Taken::Yes
+        }
+    }
+    let (mut channels, mut log, mut heads) = (channels(|_| {}), log(), Heads(Vec::new()));
+    channels.subscribe(SubscriberId(1), &"a".into(), Start::Live).expect("within the bounds");
+    let Some(Effect::Read { ticket, query }) = channels.poll_effect() else { panic!("the log is asked") };
+    let page = log.read(&query);
+    channels.publish(at(0), saying(&["a"], "x")).expect("within the bounds");
+    let (append, records) = append(&mut channels);
+    log.append(append, records);
+    channels.committed(at(0), append, log.poll().expect("memory answers at once").result, &mut heads);
+    channels.page(at(0), ticket, page, &mut heads);
+    let head = Offset::new(1);
+    assert_eq!(heads.0, [(head, Decision::Continue { after: head })]);
+}
+
+#[test]
+fn a_failed_append_of_many_producers_is_dealt_with_in_one_pass() {
+    let mut channels = channels(|config| config.append_messages = 6);
+    let of = |id, sequence| Publication { producer: Some(producer(id, 0, sequence)), ..saying(&["a"], "x") };
+    for sequence in 0..3 {
+        for id in 0..3 {
+            channels.publish(at(0), of(id, sequence)).expect("new");
+        }
+        channels.publish(at(0), saying(&["a"], "x")).expect("has nothing to do with them");
+    }
+    // Of three producers 0, 1 and 0, 1 and 0 are in the append; the rest waits.
+    let (ticket, records) = append(&mut channels);
+    assert_eq!(records.len(), 6);
+    channels.committed(at(0), ticket, Err(refused()), &mut Screen::new());
+    let failed: Vec<_> = answers(&mut channels).into_iter().map(|(publish, _)| publish).collect();
+    assert_eq!(failed, [0, 1, 2, 3, 4, 5, 6, 8, 9, 10], "in order, each once");
+    assert_eq!(append(&mut channels).1.len(), 2, "what has no producer goes on");
 }
