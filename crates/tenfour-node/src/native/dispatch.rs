@@ -56,10 +56,13 @@ impl Server {
 
     fn heard(&mut self, now: Now, id: SessionId, event: ServerEvent, peers: &mut impl Peers) {
         let cost = event.cost();
+        // A publication counts until the log has decided on it: so a publisher is as fast as the log.
+        if !matches!(event, ServerEvent::Publish { .. }) && cost != Cost::default() {
+            self.reach_session(id, peers, |connection| connection.consumed(now.mono, cost));
+        }
         match event {
             ServerEvent::Subscribe { request, channel, start } => {
                 self.subscribe(now, id, request, channel, start, peers);
-                self.reach_session(id, peers, |connection| connection.consumed(now.mono, cost));
             }
             ServerEvent::Unsubscribe { channel } => self.unsubscribe(now, id, channel, peers),
             ServerEvent::Publish { publish, publication } => {
@@ -68,12 +71,10 @@ impl Server {
             ServerEvent::Emit { target, message } => self.emitted_by(now, id, target, message, peers),
             ServerEvent::Request { request, message } => {
                 self.requested_by(now, id, request, message, peers);
-                self.reach_session(id, peers, |connection| connection.consumed(now.mono, cost));
             }
             ServerEvent::Reply { request, result } => {
                 let result = result.map(from_wire);
                 self.events.push_back(Event::Reply { session: id, request, result });
-                self.reach_session(id, peers, |connection| connection.consumed(now.mono, cost));
             }
             ServerEvent::Processed { channel, offset } => self.processed(now, id, channel, offset, peers),
             ServerEvent::Writable if mutant!(TailLossUnnoticed) => {}

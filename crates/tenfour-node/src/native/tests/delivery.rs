@@ -234,3 +234,38 @@ fn positions_are_kept_for_the_session_and_none_from_the_future() {
     assert_eq!(world.clients[client].closed().and_then(Closed::code), Some(CloseCode::FutureAck));
     assert_eq!(world.server.load().sessions, 0);
 }
+
+#[test]
+fn whatever_a_client_says_gives_its_credit_back() {
+    let mut config = session::Config::default();
+    config.receive.messages = 4;
+    let mut world = World::with(Config::default(), config);
+    let client = world.join("ada");
+    for round in 0..20 {
+        world.subscribe(client, "news", Start::Live);
+        world.publish(client, publication("news", "hello"));
+        world.settle();
+        let now = world.now.mono;
+        world.clients[client]
+            .session
+            .request(now, text("?"))
+            .unwrap_or_else(|error| panic!("{round}: {error}"));
+        world.clients[client].session.unsubscribe(now, "news");
+        let session = world.session_of(client);
+        let question = Message { name: None, body: Body::Text("?".into()) };
+        world.server.request(world.now, session, &question, &mut world.connections).unwrap();
+        world.settle();
+        for event in core::mem::take(&mut world.clients[client].events) {
+            if let ClientEvent::Request { request, .. } = event {
+                world.clients[client].session.reply(now, request, Err("no".into()));
+            }
+        }
+        while let Some(Event::Request { session, request, .. }) = world.events.pop() {
+            world.server.reply(world.now, session, request, Err("no".into()), &mut world.connections);
+        }
+        world.advance(SECOND);
+    }
+    assert_eq!(world.log.of("news").count(), 20);
+    let replies = world.events.iter().filter(|event| matches!(event, Event::Reply { .. })).count();
+    assert_eq!(replies, 20);
+}
