@@ -1,7 +1,7 @@
 //! Who gets in: authentication, resumption, takeover.
 
 use super::{
-    Event, Identity, LeaveReason, PeerId, Peers, Rejection, Server, SessionId,
+    Event, Identity, LeaveReason, PeerId, Peers, Rejection, RequestId, Server, SessionId,
     convert::{refusal, rejection},
     server::Stage,
     sessions::{Claim, Room, Session},
@@ -169,8 +169,8 @@ impl Server {
         let name = identity.name.clone();
         self.events.push_back(Event::Joined { session: id, peer, identity: name, is_new: false });
         let (revoked, answers) = self.sessions.attach(id, peer, identity);
-        for channel in revoked {
-            self.revoke(now, id, channel, peers);
+        for (channel, request) in revoked {
+            self.revoke(now, id, channel, request, peers);
         }
         for answer in answers {
             self.answer(now, id, answer, peers);
@@ -179,11 +179,21 @@ impl Server {
     }
 
     /// Ends a subscription that is not granted any more. What was sent of the channel and has not arrived is not sent
-    /// again.
-    fn revoke(&mut self, now: Now, id: SessionId, channel: ChannelNumber, peers: &mut impl Peers) {
+    /// again; one that has not begun is refused.
+    fn revoke(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        channel: ChannelNumber,
+        request: RequestId,
+        peers: &mut impl Peers,
+    ) {
+        let has_begun = self.channels.position(id.into(), channel).is_some();
         self.channels.unsubscribe(id.into(), channel);
-        self.reach_session(id, peers, |connection| {
-            connection.revoke(now.mono, channel.get(), refusal(RefusalReason::Forbidden))
+        let refusal = refusal(RefusalReason::Forbidden);
+        self.reach_session(id, peers, |connection| match has_begun {
+            true => connection.revoke(now.mono, channel.get(), refusal),
+            false => connection.subscribed(now.mono, request, Err(refusal)),
         });
     }
 

@@ -268,14 +268,14 @@ impl Sessions {
         }
     }
 
-    /// A session goes on, on this connection: the channels that its identity may not read any more, and the answers that
-    /// were kept for it.
+    /// A session goes on, on this connection: the subscriptions that its identity may not have any more, and the answers
+    /// that were kept for it.
     pub(super) fn attach(
         &mut self,
         id: SessionId,
         peer: PeerId,
         identity: Identity,
-    ) -> (Vec<ChannelNumber>, VecDeque<Answer>) {
+    ) -> (Vec<(ChannelNumber, RequestId)>, VecDeque<Answer>) {
         let Some(session) = self.sessions.get_mut(&id) else { return Default::default() };
         session.state = State::Live(peer);
         session.identity = identity;
@@ -283,7 +283,8 @@ impl Sessions {
         let is_revoked = |_: &ChannelNumber, to: &mut Subscribing| {
             !mutant!(GrantNotRechecked) && !grants.may_subscribe(&to.channel)
         };
-        let revoked = session.subscriptions.extract_if(.., is_revoked).map(|(number, _)| number).collect();
+        let revoked = session.subscriptions.extract_if(.., is_revoked);
+        let revoked = revoked.map(|(number, ended)| (number, ended.request)).collect();
         (revoked, core::mem::take(&mut session.answers))
     }
 

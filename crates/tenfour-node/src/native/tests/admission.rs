@@ -232,6 +232,24 @@ fn what_is_not_granted_any_more_is_not_sent_again() {
 }
 
 #[test]
+fn what_is_not_granted_any_more_does_not_begin() {
+    let mut world = World::new();
+    let client = world.join("ada");
+    world.log.is_unreadable = true;
+    world.subscribe(client, "secret", Start::Earliest);
+    world.settle();
+    world.cut(client);
+    world.identities.insert("ada".into(), Identity::new("ada", Grants::new()));
+    world.log.is_unreadable = false;
+    world.reconnect(client);
+    assert_eq!(world.read(client), ["Forbidden"]);
+    world.say("secret", "not for ada");
+    world.advance(SECOND * 5);
+    assert!(world.read(client).is_empty());
+    assert_eq!(world.clients[client].resumptions.last(), Some(&Resumption::Exact));
+}
+
+#[test]
 fn a_server_that_goes_says_so_and_spreads_the_goodbyes() {
     let mut world = World::new();
     let clients: Vec<_> = (0..4).map(|_| world.join("ada")).collect();

@@ -35,6 +35,13 @@ fn the_same_calls_make_the_same_server() {
 }
 
 #[test]
+fn an_idle_session_is_small() {
+    // Its place in the two tables, and nothing on the heap but its identity's name, which is shared.
+    let bytes = size_of::<(SessionId, sessions::Session)>() + size_of::<([u8; 15], SessionId)>();
+    assert!(bytes <= 360, "{bytes}");
+}
+
+#[test]
 fn a_spurious_timeout_changes_nothing() {
     let mut world = busy();
     world.settle();
