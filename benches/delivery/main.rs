@@ -7,7 +7,6 @@
 //! `cargo bench -p tenfour-benches --bench delivery`; as a test, without `--bench`, each operation runs a few times only.
 
 mod cases;
-mod counting;
 
 use std::{
     env,
@@ -15,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::counting::allocations;
+use tenfour_counting_alloc::allocations;
 
 const ROUNDS: usize = 201;
 /// Short, so that most rounds run without being interrupted.

@@ -15,6 +15,7 @@ struct Imports {
 const IMPORTS: &[Imports] = &[
     Imports { of: "tenfour-wire", must: &[], may: &[] },
     Imports { of: "tenfour-delivery", must: &[], may: &[] },
+    Imports { of: "tenfour-counting-alloc", must: &[], may: &[] },
     Imports { of: "tenfour-filter", must: &[], may: &[] },
     Imports { of: "tenfour-session", must: &["tenfour-wire", "tenfour-delivery"], may: &[] },
     Imports { of: "tenfour-broker", must: &["tenfour-delivery", "tenfour-filter"], may: &[] },

@@ -6,8 +6,6 @@
 //! `cargo run --release -p tenfour-benches --bin native_codec`
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
     fmt,
     hint::black_box,
     time::{Duration, Instant},
@@ -15,37 +13,7 @@ use std::{
 
 use bytes::BytesMut;
 use tenfour_benches::native::{FanOut, cases, decoder};
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-/// The system's allocator, which counts the calls of each thread.
-struct Counting;
-
-#[expect(unsafe_code, reason = "an allocator is unsafe to implement; each call is handed on as it came")]
-// SAFETY: each call is handed to the system's allocator as it came; counting touches no memory that it gives out.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promises are those of `System`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are those of `System`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promises are those of `System`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
+use tenfour_counting_alloc::allocations;
 
 /// What is measured of one operation.
 #[derive(Clone, Copy)]
@@ -76,10 +44,10 @@ fn measure(operations: &mut [&mut dyn FnMut()]) -> Vec<Cost> {
         }
     }
     let cost = |(operation, shortest): (&mut &mut dyn FnMut(), Duration)| {
-        let before = ALLOCATIONS.get();
+        let before = allocations();
         operation();
-        let allocations = ALLOCATIONS.get() - before;
-        Cost { nanoseconds: shortest.as_nanos() as f64 / f64::from(REPEATS), allocations }
+        let nanoseconds = shortest.as_nanos() as f64 / f64::from(REPEATS);
+        Cost { nanoseconds, allocations: allocations() - before }
     };
     operations.iter_mut().zip(shortest).map(cost).collect()
 }

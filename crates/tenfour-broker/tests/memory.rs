@@ -1,14 +1,10 @@
 //! What a namespace and its channels take from the allocator, counted per thread.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
-
 use tenfour_broker::{
     Body, Limits, Message, Namespace, SocketId, Target,
     channel::{Channels, Config, Effect, Item, Publication, Sink, Start, SubscriberId, Taken},
 };
+use tenfour_counting_alloc::{allocations, held};
 use tenfour_delivery::{
     number::Epoch,
     time::{Instant, Now},
@@ -19,11 +15,11 @@ const MEMBERS: u32 = 100_000;
 
 #[test]
 fn an_idle_member_costs_less_than_a_hundred_bytes() {
-    let before = BYTES.get();
+    let before = held();
     let mut namespace = Namespace::new("/".into(), Limits::default(), 1);
     fill(&mut namespace, MEMBERS);
     namespace.select(&Target::all().except_socket(id(0)), |_, ()| {});
-    let each = (BYTES.get() - before) / i64::from(MEMBERS);
+    let each = (held() - before) / i64::from(MEMBERS);
     println!("{each} bytes for each of {MEMBERS} idle members");
     assert!(each < 100, "{each} bytes");
 }
@@ -47,15 +43,15 @@ fn a_selection_allocates_nothing_in_steady_state() {
     let select =
         |namespace: &mut Namespace<()>| targets.each_ref().map(|to| namespace.select(to, |_, ()| {}));
     select(&mut namespace);
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     let counts = select(&mut namespace);
-    assert_eq!(ALLOCATIONS.get(), before);
+    assert_eq!(allocations(), before);
     assert_eq!(counts, [1_000, 999, 500 + 167 - 1, 1]);
 }
 
 #[test]
 fn churn_leaves_nothing_but_bounded_capacity() {
-    let before = BYTES.get();
+    let before = held();
     let mut namespace = Namespace::new("/".into(), Limits::default(), 1);
     let mut after_first = 0;
     for round in 0..200 {
@@ -73,11 +69,11 @@ fn churn_leaves_nothing_but_bounded_capacity() {
         }
         assert!(namespace.poll_event().is_some());
         if round == 0 {
-            after_first = BYTES.get() - before;
+            after_first = held() - before;
         }
     }
     // The tables may have been rebuilt with another capacity since, but not with a growing one.
-    assert!(BYTES.get() - before <= 2 * after_first, "{} after {after_first}", BYTES.get() - before);
+    assert!(held() - before <= 2 * after_first, "{} after {after_first}", held() - before);
 }
 
 #[test]
@@ -88,9 +84,9 @@ fn a_commit_allocates_nothing_for_each_subscriber() {
         world.publish();
         let effect = world.publish_only();
         let (ticket, result) = world.append(effect);
-        let before = ALLOCATIONS.get();
+        let before = allocations();
         world.channels.committed(Now::default(), ticket, result, &mut world.counted);
-        (ALLOCATIONS.get() - before, world.counted.0)
+        (allocations() - before, world.counted.0)
     });
     println!("allocations and deliveries of a commit to 1 subscriber and to 1,000: {taken:?}");
     assert_eq!(taken.map(|(_, delivered)| delivered), [3, 3_000]);
@@ -99,9 +95,9 @@ fn a_commit_allocates_nothing_for_each_subscriber() {
 
 #[test]
 fn an_idle_subscription_costs_few_bytes() {
-    let before = BYTES.get();
+    let before = held();
     let world = World::new(u64::from(MEMBERS));
-    let each = (BYTES.get() - before) / i64::from(MEMBERS);
+    let each = (held() - before) / i64::from(MEMBERS);
     println!("{each} bytes for each of {MEMBERS} subscribers with a subscription");
     assert!(each < 500, "{each} bytes");
     drop(world);
@@ -110,7 +106,7 @@ fn an_idle_subscription_costs_few_bytes() {
 #[test]
 fn subscribers_that_come_and_go_leave_nothing_but_bounded_capacity() {
     let mut world = World::new(0);
-    let before = BYTES.get();
+    let before = held();
     let mut after_first = 0;
     for round in 0..60_u64 {
         for id in 0..100 {
@@ -129,14 +125,10 @@ fn subscribers_that_come_and_go_leave_nothing_but_bounded_capacity() {
         }
         world.drive();
         if round == 29 {
-            after_first = BYTES.get() - before;
+            after_first = held() - before;
         }
     }
-    assert!(
-        BYTES.get() - before <= after_first + after_first / 10,
-        "{} after {after_first}",
-        BYTES.get() - before
-    );
+    assert!(held() - before <= after_first + after_first / 10, "{} after {after_first}", held() - before);
 }
 
 /// Channels on a log in memory, with subscribers to channel `a` that are live.
@@ -207,31 +199,4 @@ fn id(number: u32) -> SocketId {
     let mut bytes = [0; 15];
     bytes[..4].copy_from_slice(&number.to_be_bytes());
     SocketId::from_bytes(bytes)
-}
-
-thread_local! {
-    static BYTES: Cell<i64> = const { Cell::new(0) };
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: every call goes to the system's allocator with its arguments unchanged; counting allocates nothing, since
-// the counters are initialised in a constant.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        BYTES.set(BYTES.get() + layout.size() as i64);
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller keeps the allocator's contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        BYTES.set(BYTES.get() - layout.size() as i64);
-        // SAFETY: the caller keeps the allocator's contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
 }

@@ -1,54 +1,16 @@
 //! What decoding allocates, counted; in a binary of its own, since the counter is the process's allocator.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
-
 use bytes::{Bytes, BytesMut};
+use tenfour_counting_alloc::requested;
 use tenfour_wire::{
     ByteString, Limits, engineio, native,
     socketio::{Args, Decoder, EventName, Packet, encode_event},
 };
 
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-    static BYTES: Cell<usize> = const { Cell::new(0) };
-}
-
-/// The system's allocator, which counts the calls of each thread.
-struct Counting;
-
-#[expect(unsafe_code, reason = "an allocator is unsafe to implement; each call is handed on as it came")]
-// SAFETY: each call is handed to the system's allocator as it came; counting touches no memory that it gives out.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        BYTES.set(BYTES.get() + layout.size());
-        // SAFETY: the caller's promises are those of `System`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are those of `System`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        BYTES.set(BYTES.get() + size);
-        // SAFETY: the caller's promises are those of `System`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
 fn allocations<T>(run: impl FnOnce() -> T) -> (usize, T) {
-    let before = ALLOCATIONS.get();
+    let before = tenfour_counting_alloc::allocations();
     let result = run();
-    (ALLOCATIONS.get() - before, result)
+    (tenfour_counting_alloc::allocations() - before, result)
 }
 
 const EVENT: &str = r#"42/chat,17["message",{"user":"alice","count":7},[1,2,3],null]"#;
@@ -164,9 +126,9 @@ fn native_lists_allocate_what_came_and_not_what_is_claimed() {
         let frame = [&[content.len() as u8][..], &content[..]].concat();
         let mut decoder = native::Decoder::new(limits);
         decoder.push(frame.into());
-        let before = BYTES.get();
+        let before = requested();
         assert!(decoder.next().is_err());
-        let bytes = BYTES.get() - before;
+        let bytes = requested() - before;
         assert!(bytes <= 20 * 40 + 64, "{bytes} bytes for {head:x?}");
     }
 }
@@ -175,11 +137,11 @@ fn native_lists_allocate_what_came_and_not_what_is_claimed() {
 #[test]
 fn a_native_frame_in_parts_allocates_what_came_and_not_what_is_claimed() {
     let mut decoder = native::Decoder::new(native::Limits::default());
-    let before = BYTES.get();
+    let before = requested();
     for piece in [&[0x80, 0x80][..], &[0x40, 0x80, 3, 1], &[0; 100]] {
         decoder.push(Bytes::copy_from_slice(piece));
         assert_eq!(decoder.next(), Ok(None));
     }
-    let bytes = BYTES.get() - before;
+    let bytes = requested() - before;
     assert!(bytes <= 4096, "{bytes}");
 }

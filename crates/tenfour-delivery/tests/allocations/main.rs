@@ -1,12 +1,9 @@
 //! What the state machines allocate once their tables have grown: nothing. In a binary of its own, since the counter
 //! is the process's allocator.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    time::Duration,
-};
+use std::time::Duration;
 
+use tenfour_counting_alloc::allocations;
 use tenfour_delivery::{
     conflate::Conflate,
     dedup::{
@@ -22,43 +19,12 @@ use tenfour_delivery::{
 
 mod at_least_once;
 
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-/// The system's allocator, which counts the calls of each thread.
-struct Counting;
-
-#[expect(unsafe_code, reason = "an allocator is unsafe to implement; each call is handed on as it came")]
-// SAFETY: each call is handed to the system's allocator as it came; counting touches no memory that it gives out.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promises are those of `System`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are those of `System`.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promises are those of `System`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
 /// How often `step` allocates in its second thousand of calls.
 fn allocations_when_warm(mut step: impl FnMut(u64)) -> usize {
     (0..1_000).for_each(&mut step);
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     (1_000..2_000).for_each(&mut step);
-    ALLOCATIONS.get() - before
+    allocations() - before
 }
 
 fn at(number: u64) -> Committed {
