@@ -99,6 +99,9 @@ struct Greeting {
     repeat: Option<Instant>,
 }
 
+/// What the head of a numbered frame usually takes.
+const FRAME_HEAD_BYTES: u64 = 8;
+
 /// More room than the head of any numbered frame takes, names left out.
 const HEAD_BYTES: usize = 64;
 
@@ -387,7 +390,7 @@ impl Link {
         self.acks.handle_timeout(now);
         if self.probe_deadline().is_some_and(|deadline| now.has_reached(deadline)) {
             self.probe.timed_out();
-            if self.duplex.window.probe().is_none() {
+            if !self.probe_window() {
                 self.starved = Some(now);
                 self.to_send.ping = true;
             }
@@ -400,6 +403,14 @@ impl Link {
             }
             Some(Beat::Dead) => self.close(now, Closed::Fault(CloseCode::IdleTimeout)),
         }
+    }
+
+    /// Sends the oldest that is in flight again, about a datagram of it. False if nothing is.
+    fn probe_window(&mut self) -> bool {
+        let window = &mut self.duplex.window;
+        let average = window.bytes() as u64 / window.len().max(1) + FRAME_HEAD_BYTES;
+        let fitting = self.transport.mtu().map_or(1, |mtu| mtu as u64 / average).max(1);
+        (0..fitting).map_while(|_| window.probe()).count() > 0
     }
 
     /// On a pipe that loses: when to send again what has no acknowledgement, or to ask for a grant that may be lost.

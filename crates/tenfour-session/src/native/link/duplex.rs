@@ -80,9 +80,9 @@ impl Duplex {
         self.refused.take_if(has_room).is_some()
     }
 
-    /// Whether anything waits for the peer's credit or acknowledgement.
+    /// Whether anything waits for the peer's credit or acknowledgement, or would have to.
     pub(super) fn is_stalled(&self) -> bool {
-        !self.backlog.is_empty() || self.refused.is_some()
+        self.refused.is_some() || !self.has_capacity(0)
     }
 
     /// What the peer has not acknowledged, in the order of its numbers, and what waits for one.

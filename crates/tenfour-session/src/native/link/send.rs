@@ -99,9 +99,10 @@ impl Link {
         Ok(())
     }
 
-    /// How many ranges, and how many positions, have room in any datagram.
+    /// How many ranges, and as many positions, have room in a frame.
     fn ack_ranges(&self) -> usize {
-        if self.transport == Transport::Stream { tenfour_delivery::ack::Ack::MAX_RANGES } else { 8 }
+        let fitting = self.transport.mtu().map_or(usize::MAX, |mtu| mtu / 32);
+        self.config.limits.ack_ranges.min(fitting)
     }
 
     fn write_credit(&mut self) -> Result<(), TooLarge> {
