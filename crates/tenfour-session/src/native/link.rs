@@ -263,6 +263,11 @@ impl Link {
     /// The application is done with what it got.
     pub(super) fn consume(&mut self, now: Instant, cost: Cost) {
         self.duplex.consume(cost);
+        self.offer_grant(now);
+    }
+
+    /// The peer is to be told of what it may send: by what the application is done with, or the answers that went out.
+    fn offer_grant(&mut self, now: Instant) {
         if self.duplex.is_grant_due() {
             self.acks.hurry();
         } else if self.duplex.has_grant() {
@@ -428,6 +433,7 @@ impl Link {
             return false;
         }
         self.duplex.drain_backlog();
+        self.offer_grant(now);
         let writable = self.duplex.take_writable();
         let starved = self.duplex.is_stalled() && self.duplex.window.is_empty();
         self.starved = starved.then(|| self.starved.unwrap_or(now));
