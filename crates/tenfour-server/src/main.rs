@@ -12,6 +12,8 @@ mod page;
 mod room;
 mod serve;
 mod signals;
+#[cfg(feature = "simulate")]
+mod simulate;
 
 /// A real-time server that stock Socket.IO clients connect to. Without a command, it serves.
 #[derive(Debug, Parser)]
@@ -27,6 +29,9 @@ struct Cli {
 enum Command {
     /// Serves Socket.IO clients, and a chat page that shows it at work
     Serve(ServeArgs),
+    /// Runs worlds of clients, links, a server and its log in virtual time, and judges them; fails if anything breaks
+    #[cfg(feature = "simulate")]
+    Simulate(simulate::SimulateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -40,14 +45,18 @@ struct ServeArgs {
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr();
-    let Command::Serve(args) = cli.command.unwrap_or(Command::Serve(cli.serve));
-    match serve::serve(&args.listen).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(args) => exit(serve::serve(&args.listen).await.map(|()| ExitCode::SUCCESS)),
+        #[cfg(feature = "simulate")]
+        Command::Simulate(args) => exit(simulate::simulate(&args).map(ExitCode::from)),
     }
+}
+
+fn exit<E: std::fmt::Display>(result: Result<ExitCode, E>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
 }
 
 fn log_to_stderr() {

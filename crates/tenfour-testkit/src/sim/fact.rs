@@ -127,11 +127,17 @@ pub enum Fact {
         connection: ConnectionId,
         /// Whether it asks for the session that it had.
         claims: bool,
+        /// Whether it is a copy of a client that is still there, and asks for the same session.
+        contests: bool,
     },
     /// A server let a connection in.
     Admitted {
         /// Which one.
         connection: ConnectionId,
+        /// In which session, of all that there ever were.
+        session: u64,
+        /// Whether that was on another connection before.
+        resumed: bool,
     },
     /// A client learned that it was let in.
     Welcomed {
@@ -141,6 +147,11 @@ pub enum Fact {
         resumed: bool,
         /// How long it may take from the first attempt on, where the world is well enough for that to be a promise.
         within: Option<Duration>,
+    },
+    /// A client learned that it was not let in.
+    Refused {
+        /// On which connection.
+        connection: ConnectionId,
     },
     /// The server's application got something from a connection: a publication, a request.
     Acted {
@@ -154,8 +165,8 @@ pub enum Fact {
     },
     /// The server's application got a client's request. A client numbers its requests.
     Asked {
-        /// Who asks.
-        by: ClientId,
+        /// On which connection.
+        connection: ConnectionId,
         /// Which one.
         number: u32,
     },

@@ -135,7 +135,8 @@ impl Pipe {
         Some(parcel)
     }
 
-    /// The next chunk of a stream, with what has arrived right behind it: one read may bring what took many writes.
+    /// The next chunk of a stream, with what has arrived right behind it: one read may bring what took many writes. It left
+    /// no earlier than its first part.
     pub(crate) fn take_coalesced(&mut self, now: Instant) -> Option<Parcel> {
         let mut first = self.take(now)?;
         while let (Cargo::Bytes(head), Some(Parcel { at, what: Cargo::Bytes(_), .. })) =
@@ -147,7 +148,7 @@ impl Pipe {
             if let Cargo::Bytes(more) = &next.what {
                 whole.extend_from_slice(more);
             }
-            first = Parcel { what: Cargo::Bytes(whole.freeze()), ..next };
+            first.what = Cargo::Bytes(whole.freeze());
         }
         Some(first)
     }

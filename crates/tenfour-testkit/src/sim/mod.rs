@@ -1,6 +1,6 @@
 //! A whole world in virtual time: applications, clients, links, a server and its log, all drawn from one number.
 //!
-//! A run makes the world that a seed stands for, lets it live through its faults, heals it, and lets it converge. Everything that
+//! [`run`] makes the world that a seed stands for, lets it live through its faults, heals it, and lets it converge. Everything that
 //! happens is a [`Fact`], and a [`Judge`] hears of each: one oracle for each [`Invariant`], judging by what was offered, committed,
 //! acknowledged and delivered, never by what the code under test holds for true.
 //!
@@ -9,14 +9,27 @@
 //! One step of the scheduler that gives something to the code under test, or lets an application act: a chunk or a datagram arrives, a
 //! timer is due, the log answers, an application publishes, reads on or saves. Time that passes is none, nor is a fault.
 
+mod client;
+mod explore;
 mod fact;
 mod fault;
+mod forgery;
 mod invariant;
 mod judge;
+mod letter;
 mod link;
+mod options;
 mod report;
 mod rng;
+mod server;
+mod setup;
+mod sockets;
+#[cfg(test)]
+mod tests;
+mod world;
 
+use self::world::World;
+pub use explore::{Counterexample, Explored, Smallest, explore};
 pub use fact::{
     ChannelId, ClientId, Committed, ConnectionId, Delivered, Fact, Forgery, Happening, Left, Lost, MessageId,
     Producer, Start,
@@ -24,5 +37,17 @@ pub use fact::{
 pub use fault::{Fault, Faults};
 pub use invariant::Invariant;
 pub use judge::{Broken, Judge, Rules};
+pub use options::Options;
 pub use report::{Report, Summary, Violation};
 pub use rng::Rng;
+
+/// Lets the world of a seed live, and says what came of it.
+#[must_use]
+pub fn run(seed: u64, options: &Options) -> Report {
+    World::new(seed, options, None).run(options)
+}
+
+/// [`run`], and tells of everything that happens.
+pub fn trace(seed: u64, options: &Options, mut observer: impl FnMut(&Happening)) -> Report {
+    World::new(seed, options, Some(&mut observer)).run(options)
+}

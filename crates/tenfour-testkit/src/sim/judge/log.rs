@@ -78,6 +78,18 @@ impl Logs {
         }
     }
 
+    /// What the log says to have trimmed leaves no more than it may keep. An entry is committed before the oldest one goes, so
+    /// it is asked before the next one is committed.
+    pub(super) fn b2_bounded_history(&self, channel: ChannelId, bound: usize) -> Verdict {
+        let kept = self.epoch().map_or(0, |epoch| self.kept(epoch, channel).count());
+        match kept > bound {
+            true => {
+                Invariant::B2.broken(format_args!("{kept} entries of channel {channel}, and {bound} allowed"))
+            }
+            false => Ok(()),
+        }
+    }
+
     pub(super) fn commit(&mut self, entry: &Committed, at: Instant) -> Verdict {
         let Some(log) = self.0.last_mut().filter(|log| log.epoch == entry.epoch) else {
             return Invariant::S9.broken(format_args!("an entry of epoch {}, which is over", entry.epoch));

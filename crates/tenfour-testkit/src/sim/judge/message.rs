@@ -57,7 +57,6 @@ impl Messages {
 
     /// A message is committed at most once in an epoch, in its channel, and only if it was ever published.
     pub(super) fn commit(&mut self, entry: &Committed) -> Verdict {
-        self.s22_no_second_content(entry.message)?;
         let Some(publication) = self.get_mut(entry.message) else {
             return Invariant::S9.broken(format_args!("message {} was never published", entry.message));
         };
@@ -131,13 +130,18 @@ impl Messages {
         }
     }
 
-    /// A number that belongs to another message is refused.
-    pub(super) fn s22_no_second_content(&self, message: MessageId) -> Verdict {
-        match self.get(message).is_some_and(|publication| publication.conflicts) {
+    /// A number that belongs to another message is refused. A log that began anew does not know whose it was.
+    pub(super) fn s22_no_second_content(&self, message: MessageId, epoch: u64) -> Verdict {
+        let Some(publication) = self.get(message) else { return Ok(()) };
+        match publication.conflicts && self.place_in(message, epoch).is_none() {
             true => Invariant::S22
                 .broken(format_args!("message {message} has another one's number, and was accepted")),
             false => Ok(()),
         }
+    }
+
+    pub(super) fn conflicts(&self, message: MessageId) -> bool {
+        self.get(message).is_some_and(|publication| publication.conflicts)
     }
 
     /// Every publication that its application did not forget has an answer.

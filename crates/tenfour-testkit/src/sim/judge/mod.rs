@@ -58,13 +58,21 @@ pub struct Rules {
     pub ttl_tick: Duration,
     /// How long a session is kept for a client that is away: forever.
     pub parking: Duration,
+    /// How many entries of a channel the log keeps: all.
+    pub history: usize,
 }
 
 impl Rules {
     /// Those of a world of this size.
     #[must_use]
     pub const fn new(clients: u8, channels: u8) -> Self {
-        Self { clients, channels, ttl_tick: Duration::from_millis(100), parking: Duration::MAX }
+        Self {
+            clients,
+            channels,
+            ttl_tick: Duration::from_millis(100),
+            parking: Duration::MAX,
+            history: usize::MAX,
+        }
     }
 }
 
@@ -97,6 +105,12 @@ impl Invariant {
 }
 
 impl Found {
+    /// A number that is in the log twice is S22 where the second content is another one.
+    fn or_s22(self, conflicts: bool) -> Self {
+        let is_number = matches!(self.invariant, Invariant::S2 | Invariant::S3);
+        Self { invariant: if conflicts && is_number { Invariant::S22 } else { self.invariant }, ..self }
+    }
+
     pub(crate) fn at(self, at: Instant) -> Broken {
         Broken { invariant: self.invariant, at, found: self.found }
     }
@@ -143,6 +157,19 @@ impl Judge {
         self.messages.place_in(message, self.logs.epoch()?)
     }
 
+    /// The end of what a reader lacks, if it all may have expired.
+    #[must_use]
+    pub fn last_that_expired(
+        &self,
+        of: super::ClientId,
+        channel: super::ChannelId,
+        at: Instant,
+    ) -> Option<u64> {
+        let missing = self.readers.missing(of, channel, &self.logs);
+        let expiry = Expiry { messages: &self.messages, latest: self.latest, at };
+        missing.iter().all(|entry| expiry.may_be_over(entry)).then_some(missing.last()?.offset)
+    }
+
     /// The channel's entries that the log of this epoch should still have: offset and message.
     pub fn kept(
         &self,
@@ -169,7 +196,9 @@ impl Judge {
                 Ok(())
             }
             Fact::Committed(entry) => {
-                self.logs.commit(&entry, at)?;
+                self.logs.b2_bounded_history(entry.channel, self.rules.history)?;
+                let conflicts = self.messages.conflicts(entry.message);
+                self.logs.commit(&entry, at).map_err(|found| found.or_s22(conflicts))?;
                 self.messages.commit(&entry)
             }
             Fact::Trimmed { channel, through } => {
@@ -177,7 +206,7 @@ impl Judge {
                 Ok(())
             }
             Fact::Acked { by, message, epoch, offset } => {
-                self.messages.s22_no_second_content(message)?;
+                self.messages.s22_no_second_content(message, epoch)?;
                 self.messages.s21_the_original_result(message, epoch, offset)?;
                 self.messages.s1_no_loss(by, message, epoch, offset, &self.logs)
             }
@@ -194,6 +223,7 @@ impl Judge {
             Fact::Connected { .. }
             | Fact::Admitted { .. }
             | Fact::Welcomed { .. }
+            | Fact::Refused { .. }
             | Fact::Acted { .. }
             | Fact::Parted { .. }
             | Fact::Asked { .. }
@@ -224,7 +254,7 @@ impl Judge {
             Fact::Lost(lost) => {
                 let expiry = Expiry { messages: &self.messages, latest: self.latest, at };
                 let expired = |entry: &log::Entry| expiry.may_be_over(entry);
-                self.readers.lose(&lost, &self.logs, expired)
+                self.readers.lose(&lost, &self.logs, self.sessions.is_contested(lost.to), expired)
             }
             Fact::Skipped { to, channel, after, through } => {
                 let expiry = Expiry { messages: &self.messages, latest: self.latest, at };

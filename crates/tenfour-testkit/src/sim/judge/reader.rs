@@ -22,9 +22,20 @@ struct Reader {
     at: Option<Position>,
     /// Offsets of this epoch that took effect, in order.
     applied: Vec<u64>,
-    /// Whether the loss of the epoch's rest was told.
-    reset_told: bool,
+    /// What is known of the end of the epoch before.
+    reset: Reset,
     disk: Disk,
+}
+
+/// Whether a reader knows that a log began anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Reset {
+    #[default]
+    None,
+    /// It was told, and has not moved to the new epoch yet.
+    Told,
+    /// It has moved, and must be told of so many entries before anything else.
+    Owed(usize),
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,8 +76,11 @@ impl Readers {
             }
             (Some(at), _) if at.epoch == epoch => Ok(()),
             (Some(at), Some(known)) => {
-                s7_the_rest_of_an_epoch_is_told(at, reader.reset_told, logs.channel(at.epoch, channel))?;
+                let missing =
+                    logs.channel(at.epoch, channel).map_or(0, |old| old.between(at.offset, u64::MAX).len());
+                let told = reader.reset == Reset::Told || missing == 0;
                 reader.move_to(answered);
+                reader.reset = if told { Reset::None } else { Reset::Owed(missing) };
                 reader.s7_begins_with_the_epoch(known)
             }
             (None, Some(known)) => {
@@ -89,6 +103,7 @@ impl Readers {
         let Some(known) = logs.channel(delivered.epoch, delivered.channel) else {
             return Invariant::S9.broken(format_args!("{delivered:?} is of an epoch that never was"));
         };
+        reader.s7_the_end_of_an_epoch_is_told()?;
         s9_agrees_with_the_log(delivered, known)?;
         reader.s6_no_duplicate_effect(delivered)?;
         reader.s4_in_the_order_of_the_log(delivered)?;
@@ -98,17 +113,24 @@ impl Readers {
         Ok(())
     }
 
-    pub(super) fn lose(&mut self, lost: &Lost, logs: &Logs, expired: impl Fn(&Entry) -> bool) -> Verdict {
+    pub(super) fn lose(
+        &mut self,
+        lost: &Lost,
+        logs: &Logs,
+        is_contested: bool,
+        expired: impl Fn(&Entry) -> bool,
+    ) -> Verdict {
         let reader = self.reader(lost.to, lost.channel);
         let Some(at) = reader.at else { return Ok(()) };
         if lost.reason == Reason::EpochReset {
-            reader.reset_told = true;
+            return reader.s8_reset_is_true(lost, logs);
         }
         let Some(known) = logs.channel(at.epoch, lost.channel) else { return Ok(()) };
-        s8_loss_is_true(reader, lost, known, expired)?;
-        if lost.reason != Reason::EpochReset {
-            reader.at = Some(Position { offset: at.offset.max(lost.through), ..at });
+        if !is_contested {
+            reader.s8_was_not_delivered(lost)?;
         }
+        s8_loss_is_true(at.offset, lost, known, expired)?;
+        reader.at = Some(Position { offset: at.offset.max(lost.through), ..at });
         Ok(())
     }
 
@@ -169,7 +191,7 @@ impl Readers {
                 _ => *reader = Reader { at: saved, disk: reader.disk, ..Reader::default() },
             }
             reader.subscribed &= saved.is_some();
-            reader.reset_told = false;
+            reader.reset = Reset::None;
             reader.disk.saving = None;
         }
     }
@@ -179,14 +201,13 @@ impl Readers {
         let Some(epoch) = logs.epoch() else { return Ok(()) };
         for (client, readers) in self.0.iter().enumerate() {
             for (channel, reader) in readers.iter().enumerate().filter(|(_, reader)| reader.subscribed) {
-                let Some(at) = reader.at else { continue };
-                let known = logs.channel(epoch, channel as ChannelId);
-                let after = if at.epoch == epoch { at.offset } else { 0 };
-                let missing = known.map_or(&[][..], |known| known.between(after, u64::MAX));
+                reader.s7_the_end_of_an_epoch_is_told()?;
+                let missing = reader.missing(channel as ChannelId, epoch, logs);
                 if let Some(first) = missing.first() {
                     return Invariant::L2.broken(format_args!(
-                        "client {client} lacks {} entries of channel {channel} after {after}, message {} the first",
+                        "client {client} lacks {} entries of channel {channel} after {:?}, message {} the first",
                         missing.len(),
+                        reader.at,
                         first.message
                     ));
                 }
@@ -195,16 +216,62 @@ impl Readers {
         Ok(())
     }
 
+    /// What a reader has not got of the present epoch.
+    pub(super) fn missing<'a>(&self, of: ClientId, channel: ChannelId, logs: &'a Logs) -> &'a [Entry] {
+        let reader = &self.0[usize::from(of)][usize::from(channel)];
+        logs.epoch().map_or(&[], |epoch| reader.missing(channel, epoch, logs))
+    }
+
     fn reader(&mut self, client: ClientId, channel: ChannelId) -> &mut Reader {
         &mut self.0[usize::from(client)][usize::from(channel)]
     }
 }
 
 impl Reader {
+    fn missing<'a>(&self, channel: ChannelId, epoch: u64, logs: &'a Logs) -> &'a [Entry] {
+        let Some(at) = self.at.filter(|_| self.subscribed) else { return &[] };
+        let after = if at.epoch == epoch { at.offset } else { 0 };
+        logs.channel(epoch, channel).map_or(&[], |known| known.between(after, u64::MAX))
+    }
+
     fn move_to(&mut self, position: Position) {
         self.at = Some(position);
         self.applied.clear();
-        self.reset_told = false;
+    }
+
+    /// Who is told that a log began anew is not told of more than it missed of the old one and what is gone of the new one.
+    fn s8_reset_is_true(&mut self, lost: &Lost, logs: &Logs) -> Verdict {
+        let at = self.at.unwrap_or_default();
+        let trimmed = logs.epoch().and_then(|epoch| logs.channel(epoch, lost.channel));
+        let trimmed = trimmed.map_or(0, |known| known.between(0, known.trimmed()).len());
+        let missed = match self.reset {
+            Reset::Owed(missing) => missing,
+            _ => logs.channel(at.epoch, lost.channel).map_or(0, |old| old.between(at.offset, u64::MAX).len()),
+        };
+        self.reset = if matches!(self.reset, Reset::Owed(_)) { Reset::None } else { Reset::Told };
+        match lost.count.at_least() > (missed + trimmed) as u64 {
+            true => Invariant::S8.broken(format_args!("{lost:?}, where {missed} and {trimmed} were missed")),
+            false => Ok(()),
+        }
+    }
+
+    fn s8_was_not_delivered(&self, lost: &Lost) -> Verdict {
+        let delivered = self.applied.partition_point(|offset| *offset <= lost.through)
+            - self.applied.partition_point(|offset| *offset <= lost.after);
+        match delivered {
+            0 => Ok(()),
+            _ => Invariant::S8.broken(format_args!("{lost:?}, of which {delivered} were delivered")),
+        }
+    }
+
+    /// Who goes on in a new epoch was told what it did not get of the old one.
+    fn s7_the_end_of_an_epoch_is_told(&self) -> Verdict {
+        match self.reset {
+            Reset::Owed(missing) => Invariant::S7.broken(format_args!(
+                "{missing} entries of an epoch that is over are missing without a word"
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Who begins with an epoch's start passes over nothing but what was trimmed.
@@ -264,20 +331,6 @@ fn s12_claim_is_the_cursor(claim: Position, at: Position, saved: Option<Position
     }
 }
 
-/// Whoever goes on in a new epoch was told what it did not get of the old one.
-fn s7_the_rest_of_an_epoch_is_told(at: Position, told: bool, old: Option<&Channel>) -> Verdict {
-    let missing = old.map_or(&[][..], |old| old.between(at.offset, u64::MAX));
-    match missing.first() {
-        Some(first) if !told => Invariant::S7.broken(format_args!(
-            "{} entries of epoch {}, message {} the first, are missing without a word",
-            missing.len(),
-            at.epoch,
-            first.message
-        )),
-        _ => Ok(()),
-    }
-}
-
 fn s9_agrees_with_the_log(delivered: &Delivered, known: &Channel) -> Verdict {
     match known.between(delivered.offset - 1, delivered.offset).first() {
         Some(entry) if entry.message == delivered.message => Ok(()),
@@ -285,19 +338,8 @@ fn s9_agrees_with_the_log(delivered: &Delivered, known: &Channel) -> Verdict {
     }
 }
 
-/// What is told as lost was not delivered, was as many, and got lost for that reason.
-fn s8_loss_is_true(
-    reader: &Reader,
-    lost: &Lost,
-    known: &Channel,
-    expired: impl Fn(&Entry) -> bool,
-) -> Verdict {
-    let at = reader.at.unwrap_or_default().offset;
-    let delivered_within = reader.applied.partition_point(|offset| *offset <= lost.through)
-        - reader.applied.partition_point(|offset| *offset <= lost.after);
-    if delivered_within > 0 {
-        return Invariant::S8.broken(format_args!("{lost:?}, of which {delivered_within} were delivered"));
-    }
+/// What is told as lost was as many, and got lost for that reason.
+fn s8_loss_is_true(at: u64, lost: &Lost, known: &Channel, expired: impl Fn(&Entry) -> bool) -> Verdict {
     let range = known.between(lost.after, lost.through);
     let counted = match lost.count {
         Count::Exact(count) => count == range.len() as u64,

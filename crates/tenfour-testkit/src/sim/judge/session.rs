@@ -1,5 +1,7 @@
 //! Which connection speaks for whom.
 
+use std::collections::BTreeMap;
+
 use tenfour_delivery::time::Instant;
 
 use super::{Rules, Verdict};
@@ -9,6 +11,10 @@ use crate::sim::{ClientId, ConnectionId, Delivered, Fact, Forgery, Invariant};
 pub(crate) struct Sessions {
     clients: Vec<Client>,
     connections: Vec<Connection>,
+    /// The last request in each session that the server's application saw.
+    asked: BTreeMap<u64, Option<u32>>,
+    /// How often the server has begun.
+    life: u32,
 }
 
 #[derive(Clone, Debug, Default, Hash)]
@@ -17,8 +23,9 @@ struct Client {
     denied: u64,
     /// Whether its session is still at the server: `None` if not, else since when nobody has spoken for it.
     session: Option<Kept>,
-    /// The last request of it that the server's application saw, and the last that it has an answer to.
-    asked: Option<u32>,
+    /// Whether a copy of the client has ever asked for that session.
+    contested: bool,
+    /// The last request that it has an answer to.
     answered: Option<u32>,
 }
 
@@ -34,23 +41,31 @@ struct Connection {
     claims: bool,
     since: Instant,
     denied: u64,
-    admitted: bool,
-    /// When another one of its client was admitted.
+    /// As what it was admitted.
+    session: Option<u64>,
+    /// When another one of its session was admitted.
     fenced: Option<Instant>,
     /// Whether it acknowledged what was never sent, and whether it claimed a session that is not its own.
     overclaimed: Option<Instant>,
     forged_token: bool,
     parted: bool,
-    /// What was at the server of its session when it was admitted: whether it had to be resumed.
-    resumable: bool,
+    /// In which of its lives the server let it in.
+    life: u32,
 }
 
 impl Sessions {
     pub(super) fn new(clients: u8) -> Self {
-        Self { clients: vec![Client::default(); usize::from(clients)], connections: Vec::new() }
+        Self {
+            clients: vec![Client::default(); usize::from(clients)],
+            connections: Vec::new(),
+            asked: BTreeMap::new(),
+            life: 0,
+        }
     }
 
     pub(super) fn server_started(&mut self) {
+        self.life += 1;
+        self.asked.clear();
         for client in &mut self.clients {
             client.session = None;
         }
@@ -64,8 +79,13 @@ impl Sessions {
 
     pub(super) fn judge(&mut self, fact: Fact, at: Instant, rules: &Rules) -> Verdict {
         match fact {
-            Fact::Connected { client, connection, claims } => self.connect(client, connection, claims, at),
-            Fact::Admitted { connection } => self.admit(connection, at, rules),
+            Fact::Connected { client, connection, claims, contests } => {
+                self.clients[usize::from(client)].contested |= contests;
+                self.connect(client, connection, claims, at);
+            }
+            Fact::Admitted { connection, session, resumed } => {
+                return self.admit(connection, session, resumed, at, rules);
+            }
             Fact::Parted { connection } => self.part(connection, at),
             Fact::Granted { client, channel, may_read } => {
                 let bit = 1 << channel;
@@ -73,9 +93,9 @@ impl Sessions {
                 *denied = if may_read { *denied & !bit } else { *denied | bit };
             }
             Fact::Welcomed { connection, resumed, within } => {
+                self.welcome(connection, at, resumed);
                 let connection = &self.connections[connection as usize];
                 s11_forged_tokens_open_nothing(connection, resumed)?;
-                s13_resume_is_idempotent(connection, resumed)?;
                 if let Some(within) = within
                     && connection.claims
                     && at - connection.since > within
@@ -89,13 +109,26 @@ impl Sessions {
             Fact::Forged { connection, forgery } => {
                 let connection = &mut self.connections[connection as usize];
                 match forgery {
-                    Forgery::Acknowledgement => connection.overclaimed = Some(at),
+                    Forgery::Acknowledgement => {
+                        connection.overclaimed = Some(at);
+                        // Who breaks the protocol has no session any more.
+                        self.clients[usize::from(connection.client)].session = None;
+                    }
                     Forgery::Token => connection.forged_token = true,
                 }
             }
             Fact::Acted { connection } => return self.s11_fenced_have_no_effect(connection),
-            Fact::Asked { by, number } => {
-                return s5_in_order("request", &mut self.clients[usize::from(by)].asked, number);
+            Fact::Asked { connection, number } => {
+                let session = self.connections.get(connection as usize).and_then(|known| known.session);
+                let Some(session) = session else { return Ok(()) };
+                return s5_in_order("request", self.asked.entry(session).or_default(), number);
+            }
+            Fact::Refused { connection } => {
+                let connection = &self.connections[connection as usize];
+                return s13_a_right_claim_is_not_refused(
+                    connection,
+                    &self.clients[usize::from(connection.client)],
+                );
             }
             Fact::Answered { to, number } => {
                 return s5_in_order("answer", &mut self.clients[usize::from(to)].answered, number);
@@ -103,6 +136,11 @@ impl Sessions {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether a copy of this client has asked for its session: what the server knows of it may then be true of the copy.
+    pub(super) fn is_contested(&self, client: ClientId) -> bool {
+        self.clients[usize::from(client)].contested
     }
 
     /// Who acknowledged what was never sent gets nothing more.
@@ -138,9 +176,10 @@ impl Sessions {
         }
     }
 
+    /// What a datagram brought before may be let go only now, so only where it is known when a message left.
     pub(super) fn s19_only_what_may_be_read(&self, delivered: &Delivered) -> Verdict {
         let Some(connection) = self.connections.get(delivered.connection as usize) else { return Ok(()) };
-        match connection.denied & (1 << delivered.channel) {
+        match delivered.left.map_or(0, |_| connection.denied & (1 << delivered.channel)) {
             0 => Ok(()),
             _ => Invariant::S19.broken(format_args!("{delivered:?} was not to be read by this connection")),
         }
@@ -153,37 +192,61 @@ impl Sessions {
             claims,
             since,
             denied: 0,
-            admitted: false,
+            session: None,
             fenced: None,
             overclaimed: None,
             forged_token: false,
             parted: false,
-            resumable: false,
+            life: 0,
         });
     }
 
-    fn admit(&mut self, connection: ConnectionId, at: Instant, rules: &Rules) {
+    fn admit(
+        &mut self,
+        connection: ConnectionId,
+        session: u64,
+        resumed: bool,
+        at: Instant,
+        rules: &Rules,
+    ) -> Verdict {
         let client = self.connections[connection as usize].client;
-        for other in self.connections.iter_mut().filter(|other| other.client == client && other.admitted) {
+        for other in self.connections.iter_mut().filter(|other| other.session == Some(session)) {
             other.fenced.get_or_insert(at);
         }
+        let id = session;
         let session = &mut self.clients[usize::from(client)];
         let this = &mut self.connections[connection as usize];
-        this.admitted = true;
-        this.denied = session.denied;
-        this.resumable = this.claims
-            && match session.session {
-                Some(Kept::Live) => true,
-                Some(Kept::Since(since)) => at - since < rules.parking,
-                None => false,
-            };
-        session.session = Some(Kept::Live);
+        (this.session, this.denied, this.life) = (Some(id), session.denied, self.life);
+        let is_kept = match session.session {
+            Some(Kept::Live) => true,
+            Some(Kept::Since(since)) => at - since < rules.parking,
+            None => false,
+        };
+        let was_kept = is_kept && this.claims && !this.forged_token && !session.contested;
+        if resumed {
+            session.session = Some(Kept::Live);
+        } else if this.claims && !this.forged_token {
+            // It has a new one, and knows of none until it hears of that.
+            session.session = None;
+        }
+        s13_what_is_kept_is_resumed(was_kept, resumed)
+    }
+
+    /// From here on a client has the session that it was told of.
+    fn welcome(&mut self, connection: ConnectionId, at: Instant, resumed: bool) {
+        let this = &self.connections[connection as usize];
+        let client = &mut self.clients[usize::from(this.client)];
+        if !resumed {
+            client.contested = false;
+            let kept = if this.parted { Kept::Since(at) } else { Kept::Live };
+            client.session = (this.life == self.life && this.overclaimed.is_none()).then_some(kept);
+        }
     }
 
     fn part(&mut self, connection: ConnectionId, at: Instant) {
         let Some(this) = self.connections.get_mut(connection as usize) else { return };
         this.parted = true;
-        if this.admitted && this.fenced.is_none() {
+        if this.session.is_some() && this.fenced.is_none() {
             let session = &mut self.clients[usize::from(this.client)].session;
             if session.is_some() {
                 *session = Some(Kept::Since(at));
@@ -209,9 +272,19 @@ fn s11_forged_tokens_open_nothing(connection: &Connection, resumed: bool) -> Ver
 
 /// A session that the server still has is resumed, however often the client asks: an answer that gets lost costs it
 /// nothing.
-fn s13_resume_is_idempotent(connection: &Connection, resumed: bool) -> Verdict {
-    match connection.resumable && !resumed {
+fn s13_what_is_kept_is_resumed(was_kept: bool, resumed: bool) -> Verdict {
+    match was_kept && !resumed {
         true => Invariant::S13.broken("a session that the server has was not resumed"),
+        false => Ok(()),
+    }
+}
+
+/// Whoever asks for a session with the token that it was given last, or the one before as long as the answer with the new one
+/// may be lost, is not refused.
+fn s13_a_right_claim_is_not_refused(connection: &Connection, client: &Client) -> Verdict {
+    let is_right = connection.claims && !connection.forged_token && !client.contested;
+    match is_right && client.session.is_some() {
+        true => Invariant::S13.broken("a client was refused the session that is its own"),
         false => Ok(()),
     }
 }

@@ -69,7 +69,7 @@ fn beginning() -> Vec<Fact> {
     vec![
         Fact::Started { epoch: EPOCH },
         connected(0, 0, false),
-        Fact::Admitted { connection: 0 },
+        Fact::Admitted { connection: 0, session: 1, resumed: false },
         offered(1),
         offered(2),
         expiring(3),
@@ -81,7 +81,7 @@ fn beginning() -> Vec<Fact> {
 }
 
 const fn connected(client: u8, connection: u32, claims: bool) -> Fact {
-    Fact::Connected { client, connection, claims }
+    Fact::Connected { client, connection, claims, contests: false }
 }
 
 const fn subscribed(start: Start, epoch: u64, after: u64) -> Fact {
@@ -161,8 +161,17 @@ fn s4() {
 
 #[test]
 fn s5() {
-    let asked = |number| Fact::Asked { by: 0, number };
-    breaks(Invariant::S5, &[asked(1), asked(3), asked(2)]);
+    let asked = |number| Fact::Asked { connection: 0, number };
+    breaks(
+        Invariant::S5,
+        &[
+            connected(0, 0, false),
+            Fact::Admitted { connection: 0, session: 1, resumed: false },
+            asked(1),
+            asked(3),
+            asked(2),
+        ],
+    );
     let answered = |number| Fact::Answered { to: 0, number };
     breaks(Invariant::S5, &[answered(1), answered(1)]);
 }
@@ -180,9 +189,13 @@ fn s7() {
     breaks(Invariant::S7, &then(&[offered(4), Fact::Committed(elsewhere)]));
     // A server began anew, and nothing was said of what is gone.
     let anew = Fact::Started { epoch: 2 };
-    breaks(Invariant::S7, &then(&[delivered(1), anew, subscribed(Start::Earliest, 2, 0)]));
+    let of_new = Fact::Committed(Committed { epoch: 2, ..committed(1) });
+    let on_new = Fact::Delivered(Delivered { epoch: 2, ..delivery(1) });
+    let moved = [delivered(1), anew, of_new, subscribed(Start::Earliest, 2, 0)];
+    breaks(Invariant::S7, &then(&[&moved[..], &[on_new]].concat()));
     let told = lost(1, u64::MAX, Count::AtLeast(0), Reason::EpochReset);
-    holds(&then(&[delivered(1), anew, told, subscribed(Start::Earliest, 2, 0)]));
+    holds(&then(&[&moved[..], &[told, on_new]].concat()));
+    holds(&then(&[&moved[..3], &[told, moved[3], on_new]].concat()));
 }
 
 #[test]
@@ -190,6 +203,7 @@ fn s8() {
     breaks(Invariant::S8, &then(&[lost(0, 2, Count::Exact(3), Reason::SlowConsumer)]));
     breaks(Invariant::S8, &then(&[delivered(1), lost(0, 2, Count::AtLeast(1), Reason::SlowConsumer)]));
     breaks(Invariant::S8, &then(&[lost(0, 1, Count::Exact(1), Reason::Ttl)]));
+    breaks(Invariant::S8, &then(&[delivered(1), lost(1, u64::MAX, Count::AtLeast(3), Reason::EpochReset)]));
     breaks(
         Invariant::S8,
         &then(&[Fact::Trimmed { channel: 0, through: 1 }, lost(0, 2, Count::Exact(2), Reason::Retention)]),
@@ -206,7 +220,7 @@ fn s9() {
 
 #[test]
 fn s11() {
-    let admitted = |connection| Fact::Admitted { connection };
+    let admitted = |connection| Fact::Admitted { connection, session: 1, resumed: true };
     breaks(
         Invariant::S11,
         &then(&[
@@ -237,27 +251,34 @@ fn s12() {
 
 #[test]
 fn s13() {
-    let welcomed = |resumed| Fact::Welcomed { connection: 2, resumed, within: None };
+    let welcomed = |connection, resumed| Fact::Welcomed { connection, resumed, within: None };
+    let admitted = |connection, resumed| Fact::Admitted { connection, session: 1, resumed };
     let twice = [
+        welcomed(0, false),
         Fact::Parted { connection: 0 },
         connected(0, 1, true),
-        Fact::Admitted { connection: 1 },
+        admitted(1, true),
         connected(0, 2, true),
-        Fact::Admitted { connection: 2 },
     ];
-    breaks(Invariant::S13, &then(&[&twice[..], &[welcomed(false)]].concat()));
-    holds(&then(&[&twice[..], &[welcomed(true)]].concat()));
+    breaks(Invariant::S13, &then(&[&twice[..], &[admitted(2, false)]].concat()));
+    holds(&then(&[&twice[..], &[admitted(2, true)]].concat()));
+    let refused = Fact::Refused { connection: 2 };
+    breaks(Invariant::S13, &then(&[&twice[..], &[refused]].concat()));
+    let copy = Fact::Connected { client: 0, connection: 2, claims: true, contests: true };
+    holds(&then(&[&twice[..4], &[copy, refused]].concat()));
+    // Who never heard of a session cannot ask for it.
+    let unheard = [connected(0, 1, true), admitted(1, false), connected(0, 2, true), admitted(2, false)];
+    holds(&then(&unheard));
     // A server that has begun anew has nothing to resume.
-    let anew = [Fact::Started { epoch: 2 }, connected(0, 1, true), Fact::Admitted { connection: 1 }];
-    let rebased = Fact::Welcomed { connection: 1, resumed: false, within: None };
-    holds(&then(&[&anew[..], &[rebased]].concat()));
+    let anew = [welcomed(0, false), Fact::Started { epoch: 2 }, connected(0, 1, true)];
+    holds(&then(&[&anew[..], &[admitted(1, false)]].concat()));
 }
 
 #[test]
 fn s14() {
     let at = |millis: u64| Some(Left { at: Instant::from_micros(millis * 1000), wall: WallTime::default() });
     let over = |left| Fact::Delivered(Delivered { left, ..delivery(1) });
-    let replaced = [connected(0, 1, true), Fact::Admitted { connection: 1 }];
+    let replaced = [connected(0, 1, true), Fact::Admitted { connection: 1, session: 1, resumed: true }];
     breaks(Invariant::S14, &then(&[&replaced[..], &[over(at(500))]].concat()));
     holds(&then(&[&replaced[..], &[over(at(1))]].concat()));
 }
@@ -280,9 +301,10 @@ fn s19() {
     let denied = [
         Fact::Granted { client: 0, channel: 0, may_read: false },
         connected(0, 1, true),
-        Fact::Admitted { connection: 1 },
+        Fact::Admitted { connection: 1, session: 1, resumed: true },
     ];
-    let over_new = Fact::Delivered(Delivered { connection: 1, ..delivery(1) });
+    let left = Some(Left { at: Instant::ZERO, wall: WallTime::default() });
+    let over_new = Fact::Delivered(Delivered { connection: 1, left, ..delivery(1) });
     breaks(Invariant::S19, &then(&[&denied[..], &[over_new]].concat()));
     // The old connection was let in when it might still read.
     holds(&then(&[&denied[..1], &[delivered(1)]].concat()));
@@ -317,7 +339,7 @@ fn s21() {
 fn s22() {
     let conflicting = [offered(4), Fact::Conflicting { message: 4 }];
     breaks(Invariant::S22, &then(&[&conflicting[..], &[acked(4, 3)]].concat()));
-    let entry = Committed { producer: None, ..committed(4) };
+    let entry = Committed { message: 4, ..Committed { offset: 4, previous: 3, ..committed(3) } };
     breaks(Invariant::S22, &then(&[&conflicting[..], &[Fact::Committed(entry)]].concat()));
     holds(&then(&[&conflicting[..], &[Fact::Rejected { by: 0, message: 4 }]].concat()));
 }
@@ -339,7 +361,7 @@ fn l2() {
 #[test]
 fn l4() {
     let welcomed = |within| Fact::Welcomed { connection: 1, resumed: true, within };
-    let again = [connected(0, 1, true), Fact::Admitted { connection: 1 }];
+    let again = [connected(0, 1, true), Fact::Admitted { connection: 1, session: 1, resumed: true }];
     let soon = Some(Duration::from_micros(1));
     breaks(Invariant::L4, &then(&[&again[..], &[welcomed(soon)]].concat()));
     holds(&then(&[&again[..], &[welcomed(Some(TTL))]].concat()));

@@ -1,0 +1,489 @@
+//! The server's process: what runs on tokio, driven here, with its log.
+
+use core::time::Duration;
+use std::{collections::VecDeque, sync::Arc};
+
+use bytestring::ByteString;
+use tenfour_broker::{
+    Body, Message,
+    channel::{self, Effect, Publication, PublishId},
+};
+use tenfour_delivery::{
+    log::{AppendError, Ticket},
+    number::Epoch,
+    time::{Instant, Now, WallTime},
+};
+use tenfour_log::{Completion, Log as _, Memory, Query, Record, Retention};
+use tenfour_node::native::{self as node, Grants, Identity, PeerId, Peers, Server};
+use tenfour_session::native::{Config as SessionConfig, Input, ServerSession, Transmit};
+
+use super::{
+    ClientId, Committed, ConnectionId, Fact, Invariant, Producer,
+    client::{channel_id, channel_name, transport},
+    judge::Verdict,
+    letter::Letter,
+    link::Kind,
+};
+
+/// The native half of a server, its connections and its log.
+#[derive(Clone, Debug, Hash)]
+pub(crate) struct Process {
+    settings: Arc<Settings>,
+    epoch: u64,
+    server: Server,
+    log: SlowLog,
+    connections: Connections,
+    /// Bit for bit the channels that each client may not read, as of its next connection.
+    pub(crate) denied: Vec<u64>,
+    /// Tokens are drawn by counting: the world's judge knows which are whose.
+    drawn: u64,
+    /// For members of other dialects, in the order of the log.
+    pub(crate) outgoing: VecDeque<Outgoing>,
+}
+
+/// What concerns the other dialects.
+#[derive(Clone, Debug, Hash)]
+pub(crate) enum Outgoing {
+    Committed(node::Committed),
+    Emitted(ByteString, Message),
+    Published(PublishId, Result<(u64, u64), ()>),
+}
+
+/// How a server is set up.
+#[derive(Clone, Debug, Hash)]
+pub(crate) struct Settings {
+    pub(crate) clients: usize,
+    pub(crate) channels: u8,
+    pub(crate) session: Arc<SessionConfig>,
+    pub(crate) node: Arc<node::Config>,
+    pub(crate) retention: Retention,
+}
+
+/// A log in memory whose answers take their time.
+#[derive(Clone, Debug, Hash)]
+struct SlowLog {
+    memory: Memory,
+    appends: VecDeque<Append>,
+    reads: VecDeque<Read>,
+    /// Up to where each channel is known to be trimmed.
+    trimmed: Vec<u64>,
+}
+
+#[derive(Clone, Debug, Hash)]
+struct Append {
+    due: Instant,
+    ticket: Ticket,
+    records: Vec<Record>,
+    fate: Fate,
+}
+
+#[derive(Clone, Debug, Hash)]
+struct Read {
+    due: Instant,
+    ticket: Ticket,
+    query: Query,
+}
+
+/// What becomes of the next appends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Fate {
+    #[default]
+    Committed,
+    Refused,
+}
+
+/// How long the log takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) append: Duration,
+    pub(crate) read: Duration,
+    pub(crate) fate: Fate,
+}
+
+/// The sessions of the connections that there are, by number. They are few.
+#[derive(Clone, Debug, Default, Hash)]
+struct Connections(Vec<Connection>);
+
+#[derive(Clone, Debug, Hash)]
+struct Connection {
+    id: ConnectionId,
+    session: Box<ServerSession>,
+}
+
+impl Peers for Connections {
+    fn with<R>(&mut self, peer: PeerId, act: impl FnOnce(&mut ServerSession) -> R) -> Option<R> {
+        let found = self.0.iter_mut().find(|connection| u64::from(connection.id) == peer.0);
+        found.map(|connection| act(&mut connection.session))
+    }
+}
+
+impl Process {
+    pub(crate) fn new(settings: Arc<Settings>, epoch: u64) -> Self {
+        let name = ByteString::from_static("/");
+        Self {
+            epoch,
+            server: Server::new(settings.node.clone(), name, Epoch::new(epoch), epoch),
+            log: SlowLog {
+                memory: Memory::new(Epoch::new(epoch), settings.retention.clone()),
+                appends: VecDeque::new(),
+                reads: VecDeque::new(),
+                trimmed: vec![0; usize::from(settings.channels)],
+            },
+            connections: Connections::default(),
+            denied: vec![0; settings.clients],
+            drawn: 0,
+            outgoing: VecDeque::new(),
+            settings,
+        }
+    }
+
+    /// The process that comes after this one died, with a log that is empty.
+    pub(crate) fn restarted(&self, epoch: u64) -> Self {
+        Self { denied: self.denied.clone(), ..Self::new(self.settings.clone(), epoch) }
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    pub(crate) fn accept(&mut self, now: Now, connection: ConnectionId, kind: Kind) {
+        let session = ServerSession::new(self.settings.session.clone(), transport(kind), now.mono);
+        self.connections.0.push(Connection { id: connection, session: Box::new(session) });
+    }
+
+    /// Whether the connection's session is there and has not ended.
+    pub(crate) fn has(&mut self, connection: ConnectionId) -> bool {
+        self.with(connection, |session| !session.is_finished()).unwrap_or(false)
+    }
+
+    pub(crate) fn handle_input(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        input: Input,
+        facts: &mut Vec<Fact>,
+    ) {
+        self.with(connection, |session| session.handle_input(now.mono, input));
+        self.drive(now, connection, facts);
+    }
+
+    pub(crate) fn handle_session_timeout(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        facts: &mut Vec<Fact>,
+    ) {
+        self.with(connection, |session| session.handle_timeout(now.mono));
+        self.drive(now, connection, facts);
+    }
+
+    pub(crate) fn session_timeout(&self, connection: ConnectionId) -> Option<Instant> {
+        self.connections.0.iter().find(|other| other.id == connection)?.session.poll_timeout()
+    }
+
+    pub(crate) fn poll_transmit(&mut self, now: Now, connection: ConnectionId) -> Option<Transmit> {
+        self.with(connection, |session| session.poll_transmit(now.mono)).flatten()
+    }
+
+    /// A connection is over: its driver lets go of it.
+    pub(crate) fn remove(&mut self, now: Now, connection: ConnectionId, facts: &mut Vec<Fact>) {
+        self.server.closed(now, peer(connection), &mut self.connections);
+        self.settle(now, connection, facts);
+        self.connections.0.retain(|other| other.id != connection);
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Now, facts: &mut Vec<Fact>) {
+        self.server.handle_timeout(now, &mut self.connections);
+        self.settle(now, NOBODY, facts);
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.server.poll_timeout()
+    }
+
+    /// A connection that may have something to transmit.
+    pub(crate) fn poll_touched(&mut self) -> Option<ConnectionId> {
+        self.server.poll_touched().map(|peer| peer.0 as ConnectionId)
+    }
+
+    /// Publishes for a client of another dialect.
+    pub(crate) fn publish(
+        &mut self,
+        now: Now,
+        channel: &str,
+        letter: Letter,
+        facts: &mut Vec<Fact>,
+    ) -> Option<PublishId> {
+        let message = message(letter);
+        let publication = Publication { channels: vec![channel.into()], message, ttl: None, producer: None };
+        let publish = self.server.publish(now, publication, &mut self.connections).ok();
+        self.settle(now, NOBODY, facts);
+        publish
+    }
+
+    pub(crate) fn emit(&mut self, now: Now, channel: &ByteString, letter: Letter, facts: &mut Vec<Fact>) {
+        self.server.emit(now, channel, message(letter), &mut self.connections);
+        self.settle(now, NOBODY, facts);
+    }
+
+    /// When the log has something to say.
+    pub(crate) fn next_answer(&self) -> Option<Instant> {
+        let append = self.log.appends.front().map(|append| append.due);
+        let read = self.log.reads.iter().map(|read| read.due).min();
+        match (append, read) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// The log says what is due next.
+    pub(crate) fn answer(&mut self, now: Now, facts: &mut Vec<Fact>) -> Verdict {
+        let due = |at: Instant| now.mono.has_reached(at);
+        if let Some(append) = self.log.appends.pop_front_if(|append| due(append.due)) {
+            self.commit(now, append, facts)?;
+        } else if let Some(place) = self.log.reads.iter().position(|read| due(read.due))
+            && let Some(read) = self.log.reads.remove(place)
+        {
+            self.read(now, read)?;
+        }
+        self.settle(now, NOBODY, facts);
+        Ok(())
+    }
+
+    /// Lets go of what is older than the retention allows.
+    pub(crate) fn trim(&mut self, wall: WallTime, facts: &mut Vec<Fact>) {
+        self.log.memory.trim(wall);
+        self.note_trimmed(facts);
+    }
+
+    /// The channel's last entry.
+    pub(crate) fn head(&self, channel: super::ChannelId) -> u64 {
+        self.log.memory.history(&channel_name(channel)).head.get()
+    }
+
+    /// How the log answers from now on.
+    pub(crate) fn schedule(&mut self, now: Instant, pace: Pace) -> usize {
+        let mut scheduled = 0;
+        while let Some(effect) = self.server.poll_effect() {
+            scheduled += 1;
+            match effect {
+                Effect::Append { ticket, records } => {
+                    let due = now + pace.append;
+                    let due = self.log.appends.back().map_or(due, |last| due.max(last.due));
+                    self.log.appends.push_back(Append { due, ticket, records, fate: pace.fate });
+                }
+                Effect::Read { ticket, query } => {
+                    self.log.reads.push_back(Read { due: now + pace.read, ticket, query });
+                }
+            }
+        }
+        scheduled
+    }
+
+    /// S1 and S9, where it counts in the end: what the log holds is what it committed.
+    pub(crate) fn s1_the_log_keeps(
+        &self,
+        channel: super::ChannelId,
+        kept: impl Iterator<Item = (u64, super::MessageId)>,
+    ) -> Verdict {
+        let mut query = Query::of(channel_name(channel), tenfour_delivery::number::Offset::START);
+        query.messages = usize::MAX;
+        query.bytes = usize::MAX;
+        let Ok(page) = self.log.memory.read(&query) else {
+            return Invariant::S1.broken("the log cannot be read");
+        };
+        let mut held = page.entries.iter().map(|entry| (entry.offset.get(), letter_of(&entry.record)));
+        for (offset, message) in kept {
+            let found = held.next();
+            if found != Some((offset, Some(message))) {
+                return Invariant::S1.broken(format_args!(
+                    "the log had message {message} at {offset} of channel {channel}, and has {found:?} there"
+                ));
+            }
+        }
+        match held.next() {
+            None => Ok(()),
+            Some(more) => Invariant::S9
+                .broken(format_args!("the log has {more:?} of channel {channel}, never committed")),
+        }
+    }
+
+    fn with<R>(&mut self, connection: ConnectionId, act: impl FnOnce(&mut ServerSession) -> R) -> Option<R> {
+        self.connections.with(peer(connection), act)
+    }
+
+    fn drive(&mut self, now: Now, connection: ConnectionId, facts: &mut Vec<Fact>) {
+        self.server.drive(now, peer(connection), &mut self.connections);
+        self.settle(now, connection, facts);
+    }
+
+    /// Does what the server asks of its application, which is this one.
+    fn settle(&mut self, now: Now, driving: ConnectionId, facts: &mut Vec<Fact>) {
+        let mut admitting = driving;
+        while let Some(event) = self.server.poll_event() {
+            match event {
+                node::Event::Authenticate { peer, credentials, .. } => {
+                    admitting = peer.0 as ConnectionId;
+                    let client = credentials.first().copied().unwrap_or_default();
+                    let result = Ok(self.identity(client));
+                    let random = self.random();
+                    self.server.authenticated(now, peer, result, random, &mut self.connections);
+                }
+                node::Event::Joined { session, is_new, .. } => facts.push(Fact::Admitted {
+                    connection: admitting,
+                    session: session.0 << EPOCH_BITS | self.epoch,
+                    resumed: !is_new,
+                }),
+                node::Event::Request { session, request, message } => {
+                    facts.push(Fact::Acted { connection: driving });
+                    if let Some(asked) = asked(&message, driving) {
+                        facts.push(asked);
+                    }
+                    self.server.reply(now, session, request, Ok(message), &mut self.connections);
+                }
+                node::Event::Committed(committed) => {
+                    self.outgoing.push_back(Outgoing::Committed(committed));
+                }
+                node::Event::Emitted { channel, message } => {
+                    self.outgoing.push_back(Outgoing::Emitted(channel, message));
+                }
+                node::Event::Published { publish, result } => {
+                    let result = result.map(|receipt| (receipt.epoch.get(), receipt.offset.get()));
+                    self.outgoing.push_back(Outgoing::Published(publish, result.map_err(drop)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn identity(&self, client: ClientId) -> Identity {
+        let denied = self.denied.get(usize::from(client)).copied().unwrap_or_default();
+        let readable = (0..self.settings.channels).filter(|channel| denied & (1 << channel) == 0);
+        let grants = readable
+            .fold(Grants::new().publish("*"), |grants, channel| grants.subscribe(channel_name(channel)));
+        Identity::new(NAMES[usize::from(client)], grants)
+    }
+
+    /// Not random at all: a run is a function of its seed, and no world forges what it would have to guess.
+    fn random(&mut self) -> [u8; 30] {
+        self.drawn += 1;
+        let mut random = [0; 30];
+        random[..8].copy_from_slice(&self.drawn.to_be_bytes());
+        random[8..15].copy_from_slice(&self.epoch.to_be_bytes()[1..]);
+        random[15..23].copy_from_slice(&self.drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+        random
+    }
+
+    fn commit(&mut self, now: Now, append: Append, facts: &mut Vec<Fact>) -> Verdict {
+        let Append { ticket, records, fate, .. } = append;
+        let result = match fate {
+            Fate::Refused => Err(AppendError::Refused { reason: "the disk is full".into() }),
+            Fate::Committed => {
+                self.log.memory.append(ticket, records);
+                let Some(Completion { result, .. }) = self.log.memory.poll() else {
+                    return Invariant::L1.broken("a log in memory has no answer");
+                };
+                result
+            }
+        };
+        // The last of a batch may push out the first: what is trimmed by then was never too much.
+        self.note_trimmed(facts);
+        for entry in result.iter().flatten() {
+            facts.push(Fact::Committed(committed(self.epoch, entry)));
+        }
+        self.server.committed(now, ticket, result, &mut self.connections);
+        Ok(())
+    }
+
+    fn read(&mut self, now: Now, read: Read) -> Verdict {
+        let page = self.log.memory.read(&read.query);
+        if let Ok(page) = &page {
+            b4_page_within_its_bounds(&read.query, page)?;
+        }
+        self.server.page(now, read.ticket, page, &mut self.connections);
+        Ok(())
+    }
+
+    fn note_trimmed(&mut self, facts: &mut Vec<Fact>) {
+        for channel in 0..self.settings.channels {
+            let through = self.log.memory.history(&channel_name(channel)).trimmed.get();
+            let known = &mut self.log.trimmed[usize::from(channel)];
+            if through > *known {
+                *known = through;
+                facts.push(Fact::Trimmed { channel, through });
+            }
+        }
+    }
+}
+
+/// A page has no more than was asked for; one entry is always given, however large.
+fn b4_page_within_its_bounds(query: &Query, page: &channel::Page) -> Verdict {
+    let bytes: usize = page.entries.iter().map(|entry| entry.record.payload.len()).sum();
+    let fits = page.entries.len() <= query.messages && (bytes <= query.bytes || page.entries.len() <= 1);
+    match fits {
+        true => Ok(()),
+        false => Invariant::B4.broken(format_args!(
+            "{} entries of {bytes} bytes for a query of {} and {}",
+            page.entries.len(),
+            query.messages,
+            query.bytes
+        )),
+    }
+}
+
+fn committed(epoch: u64, entry: &channel::Entry) -> Committed {
+    let producer = entry.record.producer.map(|producer| Producer {
+        id: producer.id.get(),
+        epoch: producer.epoch.get(),
+        sequence: producer.sequence.get(),
+    });
+    Committed {
+        epoch,
+        channel: entry.record.channels.first().map_or(0, |name| channel_id(name)),
+        offset: entry.offset.get(),
+        previous: entry.previous.first().map_or(0, |previous| previous.get()),
+        message: letter_of(&entry.record).unwrap_or(super::MessageId::MAX),
+        producer,
+        expires: entry.record.expires,
+    }
+}
+
+fn letter_of(record: &Record) -> Option<super::MessageId> {
+    match letter(&Message::from_stored(&record.payload).ok()?)? {
+        Letter::Publication(message) => Some(message),
+        Letter::Emit(_) | Letter::Request(_) => None,
+    }
+}
+
+pub(crate) fn letter(message: &Message) -> Option<Letter> {
+    match &message.body {
+        Body::Json { args, .. } => Letter::read_parts(message.name.as_deref()?, args),
+        _ => None,
+    }
+}
+
+pub(crate) fn message(letter: Letter) -> Message {
+    Message {
+        name: Some(letter.name().into()),
+        body: Body::Json { args: letter.args(), attachments: Vec::new() },
+    }
+}
+
+/// A request's number. Whose it is, the world knows by the connection.
+fn asked(message: &Message, connection: ConnectionId) -> Option<Fact> {
+    match letter(message)? {
+        Letter::Request(number) => Some(Fact::Asked { connection, number }),
+        _ => None,
+    }
+}
+
+const fn peer(connection: ConnectionId) -> PeerId {
+    PeerId(connection as u64)
+}
+
+/// Sessions of two lives of the server are two.
+const EPOCH_BITS: u32 = 16;
+/// No connection has this number.
+const NOBODY: ConnectionId = ConnectionId::MAX;
+
+const NAMES: [&str; 8] = ["ada", "bob", "cleo", "dan", "eve", "finn", "gwen", "hal"];
