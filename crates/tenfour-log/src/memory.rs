@@ -29,7 +29,8 @@ mod gone;
 /// for what they are.
 ///
 /// Appending costs a search among the channels' names and among the entries; reading, a search and the entries that are
-/// read; trimming, what is trimmed.
+/// read; trimming, what is trimmed. A channel's name is copied when the channel is new; a payload is kept as it came, so
+/// one that was cut out of a larger buffer keeps all of that.
 ///
 /// # Channels that are forgotten
 /// A channel that lost all its entries to trimming stays, with the offsets of what is gone, since a subscriber may come
@@ -42,7 +43,7 @@ pub struct Memory {
     epoch: Epoch,
     retention: Retention,
     head: Offset,
-    entries: BTreeMap<Offset, Held>,
+    entries: BTreeMap<Offset, Box<Held>>,
     bytes: usize,
     channels: BTreeMap<ByteString, Channel>,
     /// The channels by their heads, the place in the entry's list telling those of one entry apart.
@@ -101,32 +102,34 @@ impl Memory {
         self.channels.len()
     }
 
-    fn commit(&mut self, record: Record) -> Entry {
+    fn commit(&mut self, mut record: Record) -> Entry {
         let offset = Offset::new(self.head.get() + 1);
         let cost = cost(&record);
-        let names = record.channels.iter().enumerate();
+        let names = record.channels.iter_mut().enumerate();
         let previous = names.map(|(place, name)| self.advance(name, (offset, place), cost)).collect();
         let entry = Entry { offset, previous, record };
         self.head = offset;
         self.bytes += cost;
         let holders = entry.record.channels.len();
-        self.entries.insert(offset, Held { entry: entry.clone(), holders });
+        self.entries.insert(offset, Box::new(Held { entry: entry.clone(), holders }));
         self.keep_bounds(&entry);
         entry
     }
 
-    /// Moves a channel's head, and answers the one before.
-    fn advance(&mut self, name: &ByteString, to: (Offset, usize), cost: usize) -> Offset {
-        if !self.channels.contains_key(name) {
-            self.make_room(to.0);
-        }
-        let born = self.forgotten;
-        let channel = self.channels.entry(name.clone()).or_insert_with(|| Channel::new(born));
-        if let Some(head) = channel.recency() {
-            self.recency.remove(&head);
-        }
+    /// Moves a channel's head, and answers the one before. The name becomes the one that the channel is known by, which
+    /// all its entries share: it may have been cut out of a larger buffer, which would be kept with it.
+    fn advance(&mut self, name: &mut ByteString, to: (Offset, usize), cost: usize) -> Offset {
+        let known = self.channels.get(name).and_then(Channel::recency);
+        *name = match known.and_then(|head| self.recency.remove(&head)) {
+            Some(known) => known,
+            None => {
+                self.make_room(to.0);
+                ByteString::from(&**name)
+            }
+        };
         self.recency.insert(to, name.clone());
-        channel.push(to, cost)
+        let born = self.forgotten;
+        self.channels.entry(name.clone()).or_insert_with(|| Channel::new(born)).push(to, cost)
     }
 
     /// Forgets channels until there is room for one more, but none that the entry at `offset` goes to.

@@ -4,13 +4,17 @@ use core::time::Duration;
 
 use crate::{Entry, Record};
 
-/// Bytes that an entry counts besides its payload and the names of its channels: what its numbers and its places in the
-/// indices take, about.
-pub(crate) const ENTRY_OVERHEAD: usize = 128;
+/// Bytes that an entry counts besides its payload and its channels: what it takes in memory, as measured.
+pub(crate) const ENTRY_OVERHEAD: usize = 224;
+
+/// Bytes that each of its channels counts besides its name: what the name's handle, the entry before it and the place in
+/// the channel's index take, as measured.
+pub(crate) const CHANNEL_OVERHEAD: usize = 64;
 
 /// How much a log keeps: of each channel, and in all. What is over a bound leaves from the old end.
 ///
-/// Bytes of an entry are those of its payload and its channels' names, and 128 for the rest.
+/// Bytes of an entry are those of its payload and 224 for the rest, and for each of its channels those of its name and 64:
+/// about what it takes in memory.
 ///
 /// ```
 /// use core::time::Duration;
@@ -72,8 +76,8 @@ impl Bound {
 
 /// What a record counts towards a bound in bytes.
 pub(crate) fn cost(record: &Record) -> usize {
-    let names: usize = record.channels.iter().map(|channel| channel.len()).sum();
-    record.payload.len() + names + ENTRY_OVERHEAD
+    let channels: usize = record.channels.iter().map(|channel| channel.len() + CHANNEL_OVERHEAD).sum();
+    record.payload.len() + channels + ENTRY_OVERHEAD
 }
 
 /// The same for what it became.

@@ -53,7 +53,7 @@ fn an_entry_lives_as_long_as_one_of_its_channels_holds_it() {
     assert_eq!(offsets(&log, None), [1, 2]);
     append(&mut log, vec![record(&["b"], 0, 5)]);
     assert_eq!(offsets(&log, None), [2, 3]);
-    assert_eq!(log.bytes(), 2 * (5 + 1 + 128));
+    assert_eq!(log.bytes(), 2 * (5 + 1 + 64 + 224));
 }
 
 #[test]
