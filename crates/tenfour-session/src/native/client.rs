@@ -24,6 +24,7 @@ use core::time::Duration;
 use subscriptions::{Left, Subscriptions};
 use tenfour_delivery::{
     loss::Skip,
+    mutant,
     number::{Epoch, Generation, Offset, Sequence},
     resume::{Claim, Position, Session},
     time::Instant,
@@ -434,7 +435,14 @@ impl Side for ClientSession {
                     Target::Peer => None,
                     Target::Name(name) => Some(name),
                     Target::Number(number) => match self.kept.subscriptions.heard(number) {
-                        Some(channel) => Some(channel.name.clone()),
+                        Some(channel) => {
+                            if mutant!(EmitMovesCursor) {
+                                let Position { offset, .. } = channel.cursor.received();
+                                let skip = Skip { range: range(offset.get(), offset.get() + 1) };
+                                _ = channel.cursor.skip(skip);
+                            }
+                            Some(channel.name.clone())
+                        }
                         // It has overtaken the subscription, or come behind its end.
                         None => return Ok(()),
                     },

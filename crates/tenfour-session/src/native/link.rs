@@ -24,6 +24,7 @@ use core::time::Duration;
 use tenfour_delivery::{
     at_most_once::{Pushed, Queue},
     dedup::bitmap::Bitmap,
+    mutant,
     number::{Offset, Sequence},
     probe::{self, Probe},
     time::{Instant, earliest},
@@ -63,6 +64,8 @@ pub(super) struct Link {
     frame_bytes: Option<usize>,
     /// The number of the last numbered frame on the stream, or in the datagram.
     heard: Option<Sequence>,
+    /// What was not received on an earlier connection: on a stream it does not come twice.
+    heard_before: Sequence,
     /// On a stream: the last producer's number that was sent.
     shortening: Option<LastProducer>,
     /// The last producer's number that came.
@@ -126,6 +129,7 @@ impl Link {
             is_answered: false,
             frame_bytes: None,
             heard: None,
+            heard_before: Sequence::FIRST,
             shortening: (transport == Transport::Stream).then(LastProducer::default),
             heard_producer: LastProducer::default(),
             pings: 0,
@@ -215,8 +219,12 @@ impl Link {
     }
 
     pub(super) fn rewind(&mut self, retransmit_from: Sequence) {
+        let stale = mutant!(ResumeFromStaleBase).then(|| self.duplex.window.transmitted());
         // It was decided that this is possible.
-        _ = self.duplex.window.rewind(retransmit_from);
+        _ = self.duplex.window.rewind(stale.unwrap_or(retransmit_from));
+        self.heard_before = self.duplex.receiver.ack().end();
+        #[cfg(tenfour_mutants)]
+        self.duplex.emitted.drain(..).for_each(|emit| _ = self.emits.push(emit, 0));
     }
 
     /// Begins a new session in place of the one that was claimed. The credit in HELLO was the old one's.
@@ -346,6 +354,9 @@ impl Link {
         self.acks.told();
         self.emits.clear();
         self.to_send.pong = None;
+        if mutant!(JournalForgetsReceiveState) {
+            self.duplex.forget_received();
+        }
         core::mem::replace(&mut self.duplex, Duplex::new(&self.config))
     }
 
@@ -420,7 +431,8 @@ impl Link {
 
     /// On a pipe that loses: when to send again what has no acknowledgement, or to ask for a grant that may be lost.
     fn probe_deadline(&self) -> Option<Instant> {
-        if self.transport == Transport::Stream || self.flow == Flow::Blocked {
+        let never_loses = self.transport == Transport::Stream && !mutant!(RetransmitOnFifo);
+        if never_loses || self.flow == Flow::Blocked {
             return None;
         }
         Some(self.probe.deadline(self.duplex.window.last_transmit().or(self.starved)?))

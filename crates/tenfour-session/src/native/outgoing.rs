@@ -2,6 +2,7 @@
 
 use super::Cost;
 use alloc::boxed::Box;
+use tenfour_delivery::mutant;
 use tenfour_wire::native::{
     self as wire, Count, Loss, LossReason, Message, Place, Producer, ProducerRef, Publish, Reliable, Reply,
     SharedMessage,
@@ -45,7 +46,7 @@ impl Outgoing {
             Self::Deliver(Delivery { channel, previous, advance, message, .. }) => {
                 Reliable::Lost(wire::Lost {
                     channel: *channel,
-                    charge: message.len() as u64,
+                    charge: if mutant!(CreditLeaks) { 0 } else { message.len() as u64 },
                     loss: Loss {
                         after: *previous,
                         through: previous.saturating_add(*advance),

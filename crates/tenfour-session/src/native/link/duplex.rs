@@ -25,6 +25,9 @@ pub(in crate::native) struct Duplex {
     limit: Credit,
     /// Where the last numbered frame leaves each channel.
     ends: BTreeMap<u32, Offset>,
+    /// What was sent at most once, and then again.
+    #[cfg(tenfour_mutants)]
+    pub(super) emitted: alloc::vec::Vec<(tenfour_wire::native::Target, tenfour_wire::native::SharedMessage)>,
 }
 
 impl Duplex {
@@ -38,6 +41,8 @@ impl Duplex {
             granted: Credit::default(),
             limit: Credit { messages: limit.messages as u64, bytes: limit.bytes as u64 },
             ends: BTreeMap::new(),
+            #[cfg(tenfour_mutants)]
+            emitted: alloc::vec::Vec::new(),
         }
     }
 
@@ -154,6 +159,12 @@ impl Duplex {
         let due = |new: u64, old: u64, limit: u64| new - old >= (limit / 4).max(1);
         due(grantable.messages, self.granted.messages, self.limit.messages)
             || due(grantable.bytes, self.granted.bytes, self.limit.bytes)
+    }
+
+    /// As if nothing had come. For a fault that is planted.
+    pub(super) fn forget_received(&mut self) {
+        let (messages, bytes) = (self.limit.messages as usize, self.limit.bytes as usize);
+        self.receiver = Receiver::new(receive::Config { messages, bytes });
     }
 
     /// How this side stands, for the peer.

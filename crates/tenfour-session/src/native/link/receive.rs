@@ -169,10 +169,12 @@ impl Link {
         };
         self.heard = Some(sequence);
         let (bytes, had_gap) = (charge(&body), self.duplex.receiver.has_gap());
+        let is_new = sequence >= self.heard_before;
         let accepted = self.duplex.accept(sequence, body, bytes).map_err(|_| CloseCode::FlowControl)?;
         let is_stream = self.transport == Transport::Stream;
         let urgency = match accepted {
             Accepted::Held if is_stream => return Err(CloseCode::SequenceGap),
+            Accepted::Duplicate if is_stream && is_new => return Err(CloseCode::SequenceGap),
             Accepted::InOrder if is_stream || !had_gap => Urgency::Delayed,
             Accepted::Duplicate if is_stream => Urgency::Delayed,
             _ => Urgency::Now,

@@ -164,6 +164,10 @@ impl Link {
             && let Some((target, message)) = self.emits.pop()
         {
             self.writer.emit(&target, &message)?;
+            #[cfg(tenfour_mutants)]
+            if tenfour_delivery::mutant!(EmitRetransmitted) {
+                self.duplex.emitted.push((target, message));
+            }
         }
         Ok(())
     }

@@ -11,25 +11,22 @@ use tenfour_wire::native::{self as wire, CloseCode, Frame, Outcome, Reliable, Ta
 
 const TRANSPORTS: [Transport; 2] = [Transport::Stream, Transport::Datagram { mtu: 1200 }];
 
+fn hello(versions: (u32, u32), resume: Option<wire::Resume>) -> Frame {
+    Frame::Hello(wire::Hello {
+        min_version: versions.0,
+        max_version: versions.1,
+        features: 0,
+        max_frame_bytes: 1 << 20,
+        namespace: "/".into(),
+        credentials: Default::default(),
+        credit: wire::Credit { messages: 256, bytes: 1 << 20 },
+        resume,
+        fields: Vec::new(),
+    })
+}
+
 /// What a peer may say, with a name for the table.
 fn frames() -> Vec<(&'static str, Frame)> {
-    let hello = |resume| {
-        Frame::Hello(wire::Hello {
-            min_version: 1,
-            max_version: 1,
-            features: 0,
-            max_frame_bytes: 1 << 20,
-            namespace: "/".into(),
-            credentials: Default::default(),
-            credit: wire::Credit { messages: 256, bytes: 1 << 20 },
-            resume,
-            fields: Vec::new(),
-        })
-    };
-    let newer = match hello(None) {
-        Frame::Hello(hello) => Frame::Hello(wire::Hello { min_version: 2, max_version: 3, ..hello }),
-        frame => frame,
-    };
     let resume = wire::Resume { token: token(), generation: 0, next: 0, first_held: 0 };
     let exact = Outcome::Exact { next: 0, first_held: 0 };
     let close = wire::Close { code: CloseCode::Conflict, reason: "".into() };
@@ -39,9 +36,9 @@ fn frames() -> Vec<(&'static str, Frame)> {
     let ping = |next| Frame::Ping(wire::Ping { nonce: 1, next, heads: Vec::new() });
     let request = || Reliable::Request(wire::Request { request: 0, message: message("?") });
     Vec::from([
-        ("HELLO", hello(None)),
-        ("HELLO, resuming", hello(Some(resume))),
-        ("HELLO of later versions", newer),
+        ("HELLO", hello((1, 1), None)),
+        ("HELLO, resuming", hello((1, 1), Some(resume))),
+        ("HELLO of later versions", hello((2, 3), None)),
         ("WELCOME fresh", welcome_frame(Outcome::Fresh)),
         ("WELCOME exact", welcome_frame(exact)),
         ("REJECT", Frame::Reject(reject)),

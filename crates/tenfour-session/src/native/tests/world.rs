@@ -213,11 +213,11 @@ impl World {
             }
             self.publish();
         }
-        if self.client.is_open() && self.random.chance(20) {
-            if let Ok(request) = self.client.request(now, text(&format!("{}", self.asker.asked))) {
-                self.asker.waiting.insert(request, self.asker.asked);
-                self.asker.asked += 1;
-            }
+        if self.random.chance(20)
+            && let Ok(request) = self.client.request(now, text(&format!("{}", self.asker.asked)))
+        {
+            self.asker.waiting.insert(request, self.asker.asked);
+            self.asker.asked += 1;
         }
         if self.server.is_open() && self.random.chance(10) {
             let message = SharedMessage::new(&text(&format!("emitted {}", self.log.emitted)));
