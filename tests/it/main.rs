@@ -4,6 +4,7 @@ mod architecture;
 mod flow;
 mod hostile;
 mod http;
+mod native;
 mod no_std;
 mod server;
 mod stream;

@@ -1,6 +1,11 @@
 //! What runs on a server, seen from below.
 
-use crate::{Socket, Space};
+use crate::{
+    Socket, Space,
+    native::{Identity, NativeSession, Rejection},
+};
+use bytes::Bytes;
+use bytestring::ByteString;
 use http::request::Parts;
 use std::{fmt, pin::Pin};
 use tenfour_broker::{Body, Message};
@@ -8,6 +13,7 @@ use tenfour_session::{
     engineio::{CloseReason, Refusal},
     socketio::ConnectError,
 };
+use tenfour_wire::native::CloseCode;
 
 /// A future on the heap.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -42,6 +48,34 @@ pub trait Application: Send + Sync + 'static {
 
     /// What is answered to a message on which [`message`](Self::message) panicked.
     fn panicked(&self) -> Body;
+
+    /// Who a client of the native protocol is that wants to join a namespace, or to go on with its session there.
+    ///
+    /// By default, nobody is let in.
+    ///
+    /// # Errors
+    /// What to refuse it with.
+    fn authenticate(&self, credentials: Bytes, namespace: &Space) -> BoxFuture<Result<Identity, Rejection>> {
+        let _ = (credentials, namespace);
+        let reason = ByteString::from_static("this server lets nobody in");
+        let rejection = Rejection { code: CloseCode::Unauthorized, retry_after: None, reason };
+        Box::pin(async { Err(rejection) })
+    }
+
+    /// A client of the native protocol asks. The calls come at the same time, also those of one client.
+    ///
+    /// By default, nothing is answered.
+    ///
+    /// # Errors
+    /// What the client is told instead of an answer.
+    fn native_request(
+        &self,
+        session: NativeSession,
+        message: Message,
+    ) -> BoxFuture<Result<Message, ByteString>> {
+        let _ = (session, message);
+        Box::pin(async { Err(ByteString::from_static("this server answers no requests")) })
+    }
 
     /// How many messages of each socket of a namespace may be under way at once; 1 keeps their order.
     fn concurrency(&self, namespace: &Space) -> usize {

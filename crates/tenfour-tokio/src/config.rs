@@ -27,6 +27,8 @@ pub struct Config {
     pub handshake_bytes: usize,
     /// How long the body of a POST may take: 30 s. Then the request is answered 408, and the session is closed.
     pub body_timeout: Duration,
+    /// How the native protocol is served.
+    pub native: crate::native::Config,
 }
 
 impl Default for Config {
@@ -42,6 +44,7 @@ impl Default for Config {
             connections: 100_000,
             handshake_bytes: 16 << 10,
             body_timeout: Duration::from_secs(30),
+            native: crate::native::Config::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     Application, Config, NamespaceError, ResponseBody, Space, clock::Clock, handshake::Handshake, http,
-    link::Link, space::Spaces, websocket::SocketTask,
+    link::Link, native, space::Spaces, websocket::SocketTask,
 };
 use ::http::{Request, Response, request::Parts};
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -32,7 +32,7 @@ use tokio::{
 /// A server. It is a handle: clones are the same server.
 #[derive(Clone)]
 pub struct Server {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 pub(crate) struct Shared {
@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) spaces: Spaces,
     pub(crate) clock: Clock,
     links: Mutex<HashMap<Id, Arc<Link>>>,
+    /// Connections of the native protocol.
+    natives: AtomicUsize,
     closing: AtomicBool,
     /// A link was forgotten.
     forgotten: Notify,
@@ -58,7 +60,13 @@ impl Server {
         application: Arc<dyn Application>,
     ) -> Result<Self, NamespaceError> {
         let clock = Clock::start();
-        let spaces = Spaces::new(config.namespace.clone(), config.namespaces.clone(), clock);
+        let native = native::Context {
+            config: config.native.clone(),
+            application: application.clone(),
+            clock,
+            runtime: OnceLock::new(),
+        };
+        let spaces = Spaces::new(config.namespace.clone(), config.namespaces.clone(), Arc::new(native));
         for rule in rules {
             spaces.declare(rule)?;
         }
@@ -68,6 +76,7 @@ impl Server {
             spaces,
             clock,
             links: Mutex::default(),
+            natives: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
             forgotten: Notify::new(),
             runtime: OnceLock::new(),
@@ -93,10 +102,10 @@ impl Server {
         self.shared.spaces.find(of)
     }
 
-    /// How many connections there are.
+    /// How many connections there are, whatever they speak.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.shared.links.lock().len()
+        self.shared.links.lock().len() + self.shared.natives.load(Ordering::SeqCst)
     }
 
     /// Answers a request. One that is not for [`Config::path`] is answered 404.
@@ -133,6 +142,9 @@ impl Server {
         tracing::info!(connections = links.len(), "shutting down");
         for link in links {
             link.close(CloseReason::Shutdown);
+        }
+        for space in self.shared.spaces.find(|_| true) {
+            space.hub().shutdown(&space, patience / 4);
         }
         let emptied = async {
             loop {
@@ -189,6 +201,19 @@ impl Shared {
         if link.is_finished() && self.links.lock().remove(&link.sid()).is_some() {
             self.forgotten.notify_waiters();
         }
+    }
+
+    /// A place for a connection of the native protocol, if there is one.
+    pub(crate) fn seat_native(&self) -> bool {
+        let limit = self.config.native.connections;
+        let seat = |seated| (seated < limit).then_some(seated + 1);
+        !self.closing.load(Ordering::SeqCst)
+            && self.natives.fetch_update(Ordering::SeqCst, Ordering::SeqCst, seat).is_ok()
+    }
+
+    pub(crate) fn unseat_native(&self) {
+        self.natives.fetch_sub(1, Ordering::SeqCst);
+        self.forgotten.notify_waiters();
     }
 
     /// Runs a task on the runtime of the connections, also while that is shutting down.

@@ -1,6 +1,10 @@
 //! A namespace behind its lock, and the registry of all of them.
 
-use crate::{Socket, clock::Clock};
+use crate::{
+    Socket,
+    clock::Clock,
+    native::{Context, Hub},
+};
 use bytestring::ByteString;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
@@ -12,6 +16,7 @@ use std::{
 };
 use tenfour_broker::{
     Event, Limits, Message, Outcome, RequestError, RequestId, Target,
+    channel::{Publication, PublishError, Receipt},
     registry::{Connect, Registry, RegistryLimits, Rule, RuleIndex, WhenEmpty},
 };
 use tenfour_node::{Namespace, Reach, Urgency};
@@ -24,6 +29,7 @@ pub struct Space {
     name: ByteString,
     rule: RuleIndex,
     clock: Clock,
+    hub: Hub,
     state: Mutex<State>,
 }
 
@@ -39,10 +45,11 @@ impl fmt::Debug for Space {
 }
 
 impl Space {
-    fn new(name: ByteString, rule: RuleIndex, limits: Limits, clock: Clock) -> Self {
+    fn new(name: ByteString, rule: RuleIndex, limits: Limits, native: Arc<Context>) -> Self {
         let seed = getrandom::u64().expect("the system has randomness");
         let namespace = Namespace::new(name.clone(), limits, seed);
-        Self { name, rule, clock, state: Mutex::new(State { namespace, waiting: HashMap::new() }) }
+        let state = Mutex::new(State { namespace, waiting: HashMap::new() });
+        Self { name, rule, clock: native.clock, hub: Hub::new(native), state }
     }
 
     /// The namespace's name.
@@ -82,6 +89,20 @@ impl Space {
         let pending =
             self.open(timeout, |namespace, deadline| namespace.request(target, message, deadline))?;
         Ok(pending.outcome().await)
+    }
+
+    /// Publishes a message to channels, and is done when it is committed. Those who subscribe to one of them get it in the order
+    /// of the log, now or when they are back; those who are in a room of such a name get it if they are there.
+    ///
+    /// # Errors
+    /// If it was not committed.
+    pub async fn publish(self: &Arc<Self>, publication: Publication) -> Result<Receipt, PublishError> {
+        let published = self.hub.publish(self, publication)?;
+        published.await.expect("the namespace is here, and with it who answers")
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.hub
     }
 
     pub(crate) fn open(
@@ -172,7 +193,7 @@ impl Drop for Guard<'_> {
 pub(crate) struct Spaces {
     registry: Mutex<Registry<Arc<Space>>>,
     limits: Limits,
-    clock: Clock,
+    native: Arc<Context>,
 }
 
 /// A namespace that may not be declared.
@@ -185,8 +206,13 @@ pub enum NamespaceError {
 }
 
 impl Spaces {
-    pub(crate) fn new(limits: Limits, registry: RegistryLimits, clock: Clock) -> Self {
-        Self { registry: Mutex::new(Registry::new(registry, WhenEmpty::Remove)), limits, clock }
+    pub(crate) fn new(limits: Limits, registry: RegistryLimits, native: Arc<Context>) -> Self {
+        Self { registry: Mutex::new(Registry::new(registry, WhenEmpty::Remove)), limits, native }
+    }
+
+    /// What the native protocol has in common in all of them.
+    pub(crate) fn context(&self) -> &Context {
+        &self.native
     }
 
     pub(crate) fn declare(&self, rule: Rule) -> Result<RuleIndex, NamespaceError> {
@@ -197,7 +223,7 @@ impl Spaces {
             return Err(NamespaceError::Name(name.to_string()));
         }
         let index = registry.declare(rule);
-        let space = Arc::new(Space::new(name.clone(), index, self.limits.clone(), self.clock));
+        let space = Arc::new(Space::new(name.clone(), index, self.limits.clone(), self.native.clone()));
         // An exact rule has no quota.
         let _ = registry.create(&name, index, space);
         Ok(index)
@@ -209,7 +235,7 @@ impl Spaces {
         let mut decision = registry.connect(name, auth);
         if let Connect::Create(rule) = decision {
             let owned = ByteString::from(&**name);
-            let space = Arc::new(Space::new(owned, rule, self.limits.clone(), self.clock));
+            let space = Arc::new(Space::new(owned, rule, self.limits.clone(), self.native.clone()));
             // The lock is held since the decision, so there is still room for it.
             let _ = registry.create(name, rule, space);
             decision = registry.connect(name, auth);

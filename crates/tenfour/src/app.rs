@@ -1,12 +1,16 @@
 //! The declared namespaces, as the server calls them.
 
-use crate::{HandlerError, Incoming, Socket, handler::AnyHandler, namespace::Routes};
+use crate::{HandlerError, Incoming, Socket, handler::AnyHandler, namespace::Routes, native};
+use bytes::Bytes;
+use bytestring::ByteString;
 use http::{Extensions, request::Parts};
 use std::{sync::Arc, time::Duration};
 use tenfour_tokio::{
     self as tokio_adapter, Application, BoxFuture, DisconnectReason, Space,
     broker::{Body, Message},
+    native::{Identity, NativeSession, Rejection},
     session::{engineio::Refusal, socketio::ConnectError},
+    wire::native::CloseCode,
 };
 
 pub(crate) type Admit = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
@@ -16,6 +20,8 @@ pub(crate) struct App {
     pub(crate) namespaces: Vec<Arc<Routes>>,
     pub(crate) admit: Option<Admit>,
     pub(crate) timeout: Duration,
+    pub(crate) authenticate: Option<native::Authenticate>,
+    pub(crate) answer: Option<native::Answer>,
 }
 
 impl App {
@@ -86,6 +92,30 @@ impl Application for App {
 
     fn panicked(&self) -> Body {
         HandlerError::new("Internal error").to_body()
+    }
+
+    fn authenticate(&self, credentials: Bytes, namespace: &Space) -> BoxFuture<Result<Identity, Rejection>> {
+        match &self.authenticate {
+            Some(authenticate) => authenticate(credentials, namespace.name().clone()),
+            None => {
+                let reason = "this server lets nobody in: it was built without `authenticate`".into();
+                let rejection = Rejection { code: CloseCode::Unauthorized, retry_after: None, reason };
+                Box::pin(std::future::ready(Err(rejection)))
+            }
+        }
+    }
+
+    fn native_request(
+        &self,
+        session: NativeSession,
+        message: Message,
+    ) -> BoxFuture<Result<Message, ByteString>> {
+        let Some(answer) = &self.answer else {
+            let refusal = "this server answers no requests: it was built without `on_request`";
+            return Box::pin(std::future::ready(Err(refusal.into())));
+        };
+        let answer = answer(session, native::to_wire(message));
+        Box::pin(async move { answer.await.map(native::from_wire).map_err(ByteString::from) })
     }
 
     fn concurrency(&self, namespace: &Space) -> usize {

@@ -10,6 +10,7 @@ mod extract;
 mod handle;
 mod handler;
 mod namespace;
+pub mod native;
 mod reply;
 mod server;
 mod service;
@@ -36,6 +37,7 @@ pub use tenfour_tokio::{
     TryEmitError,
     broker::{self, JoinError, SocketId},
     delivery,
+    native::rustls,
     node::{self, Reach},
     session, wire,
 };

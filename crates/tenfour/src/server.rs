@@ -3,6 +3,7 @@
 use crate::{
     Cors, Endpoint, EndpointLayer, Handle, Namespace,
     app::{Admit, App},
+    native::{Answer, Authenticate},
 };
 use axum::Router;
 use bytestring::ByteString;
@@ -41,14 +42,21 @@ impl Server {
         Handle { server: self.endpoint.server.clone(), timeout: self.timeout }
     }
 
-    /// A router with the server's path alone, to be merged with an application's own.
+    /// A router with the server's paths alone, to be merged with an application's own.
     ///
     /// Serve it with `into_make_service_with_connect_info::<SocketAddr>()` for
     /// [`Handshake::address`](crate::Handshake::address) to know whence clients connect.
     pub fn into_router(self) -> Router {
-        let path = self.endpoint.server.config().path.clone();
-        let below = format!("{path}{{*rest}}");
-        Router::new().route_service(&path, self.endpoint.clone()).route_service(&below, self.endpoint)
+        let config = self.endpoint.server.config();
+        let below = format!("{}{{*rest}}", config.path);
+        let native = config.native.path.clone();
+        let router = Router::new()
+            .route_service(&config.path, self.endpoint.clone())
+            .route_service(&below, self.endpoint.clone());
+        match native {
+            Some(native) => router.route_service(&native, self.endpoint),
+            None => router,
+        }
     }
 
     /// A tower service that answers requests below the server's path.
@@ -76,13 +84,15 @@ impl Server {
 pub struct ServerBuilder {
     namespaces: Vec<Namespace>,
     state: Extensions,
-    config: Config,
+    pub(crate) config: Config,
     engine: engineio::Config,
     session: socketio::Config,
     node: node::Config,
     cors: Option<Cors>,
     admit: Option<Admit>,
     timeout: Option<Duration>,
+    pub(crate) authenticate: Option<Authenticate>,
+    pub(crate) answer: Option<Answer>,
 }
 
 /// Why a server cannot be built.
@@ -101,6 +111,9 @@ pub enum BuildError {
     /// The path does not begin and end with a slash, or holds what a path may not.
     #[error("the path {0:?} must begin and end with '/', and may not hold '{{', '}}', '?', '#' or spaces")]
     Path(String),
+    /// Two protocols have one path.
+    #[error("the native protocol's path is below {0:?}, which is Socket.IO's; give it another one")]
+    SamePath(String),
     /// The heartbeat would never rest.
     #[error("ping interval and ping timeout must be longer than zero")]
     Heartbeat,
@@ -319,6 +332,9 @@ impl ServerBuilder {
     /// # Errors
     /// If the declarations contradict each other.
     pub fn build(mut self) -> Result<Server, BuildError> {
+        if self.authenticate.is_none() {
+            self.config.native.path = None;
+        }
         self.check()?;
         if let Some(cors) = &self.cors {
             self.config.origins = cors.origins.clone();
@@ -327,27 +343,32 @@ impl ServerBuilder {
         self.node.session = Arc::new(self.session);
         self.config.node = Arc::new(self.node);
         let timeout = self.timeout.unwrap_or(REQUEST_TIMEOUT);
-        let (rules, namespaces): (Vec<_>, _) = self
-            .namespaces
+        let Self { namespaces, state, admit, authenticate, answer, .. } = self;
+        let (rules, namespaces): (Vec<_>, _) = namespaces
             .into_iter()
             .map(|Namespace { rule, mut routes }| {
-                let mut state = self.state.clone();
+                let mut state = state.clone();
                 state.extend(Arc::unwrap_or_clone(routes.state));
                 routes.state = Arc::new(state);
                 (rule, Arc::new(routes))
             })
             .unzip();
-        let app = App { namespaces, admit: self.admit, timeout };
+        let app = App { namespaces, admit, timeout, authenticate, answer };
         let server = Inner::new(self.config, rules, Arc::new(app))?;
         let cors = self.cors.as_ref().map(Cors::layer);
         Ok(Server { endpoint: Endpoint { server, cors }, timeout })
     }
 
     fn check(&self) -> Result<(), BuildError> {
-        let path = &self.config.path;
-        let plain = !path.contains(['{', '}', '?', '#', ' ']);
-        if !(path.starts_with('/') && path.ends_with('/') && plain) {
-            return Err(BuildError::Path(path.clone()));
+        let native = self.config.native.path.as_ref();
+        for path in [&self.config.path].into_iter().chain(native) {
+            let plain = !path.contains(['{', '}', '?', '#', ' ']);
+            if !(path.starts_with('/') && path.ends_with('/') && plain) {
+                return Err(BuildError::Path(path.clone()));
+            }
+        }
+        if native.is_some_and(|native| native.starts_with(&self.config.path)) {
+            return Err(BuildError::SamePath(self.config.path.clone()));
         }
         if self.engine.ping_interval.is_zero() || self.engine.ping_timeout.is_zero() {
             return Err(BuildError::Heartbeat);

@@ -52,7 +52,7 @@ where
     }
 }
 
-/// A layer that answers requests below the server's path, and passes on all others. What it stands before must have a response
+/// A layer that answers requests below the server's paths, and passes on all others. What it stands before must have a response
 /// body that can be made of bytes, as axum's can.
 #[derive(Clone, Debug)]
 pub struct EndpointLayer {
@@ -91,7 +91,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if !request.uri().path().starts_with(&self.endpoint.server.config().path) {
+        let config = self.endpoint.server.config();
+        let path = request.uri().path();
+        if !path.starts_with(&config.path) && config.native.path.as_deref() != Some(path) {
             return Box::pin(self.inner.call(request));
         }
         let answer = self.endpoint.call(request);

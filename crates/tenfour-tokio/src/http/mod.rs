@@ -27,11 +27,17 @@ where
     B: http_body::Body<Data = Bytes> + Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    if !request.uri().path().starts_with(&server.config.path) {
-        return plain(StatusCode::NOT_FOUND);
-    }
     let (mut parts, body) = request.into_parts();
     let intent = websocket::intent(&parts);
+    if server.config.native.path.as_deref() == Some(parts.uri.path()) {
+        return match websocket::upgrade_native(server, &mut parts) {
+            Ok(response) => response,
+            Err(refusal) => into_http(refusal.response(intent)),
+        };
+    }
+    if !parts.uri.path().starts_with(&server.config.path) {
+        return plain(StatusCode::NOT_FOUND);
+    }
     match serve(server, &mut parts, body, intent).await {
         Ok(response) => response,
         Err(refusal) => {

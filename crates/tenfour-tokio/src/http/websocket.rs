@@ -1,7 +1,12 @@
 //! The HTTP side of a WebSocket: its handshake (RFC 6455 §4.2).
 
 use super::{Body, check_origin, handshake, into_http, plain, route};
-use crate::{link::Link, server::Shared};
+use crate::{
+    link::Link,
+    native::{Connection, Seat, WebSocketStream},
+    server::Shared,
+};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -10,7 +15,7 @@ use tenfour_session::{
     WebSocketId,
     engineio::{Admission, Intent, Refusal},
 };
-use tenfour_wire::websocket::accept_key;
+use tenfour_wire::websocket::{Role, accept_key};
 
 /// What a request wants to become.
 pub(super) fn intent(parts: &Parts) -> Intent {
@@ -27,30 +32,62 @@ pub(super) fn upgrade(
     parts: &mut Parts,
     admission: Admission<'_>,
 ) -> Result<Response<Body>, Refusal> {
-    let version_13 = parts.headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
-    if !version_13 {
-        let mut response = plain(StatusCode::UPGRADE_REQUIRED);
-        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return Ok(response);
+    let Some(accept) = accept(parts)? else { return Ok(another_version()) };
+    let upgrade = take_upgrade(parts)?;
+    let (link, socket) = attach(server, parts, admission)?;
+    server.drive_websocket(async move { upgrade.await.ok().map(TokioIo::new) }, link, socket);
+    Ok(switching_protocols(accept))
+}
+
+/// Answers the handshake of a WebSocket for the native protocol, and leaves it to a task.
+pub(super) fn upgrade_native(server: &Arc<Shared>, parts: &mut Parts) -> Result<Response<Body>, Refusal> {
+    check_origin(&server.config, parts)?;
+    if intent(parts) != Intent::WebSocket {
+        return Err(Refusal::BadRequest);
+    }
+    let Some(accept) = accept(parts)? else { return Ok(another_version()) };
+    let upgrade = take_upgrade(parts)?;
+    let seat = Seat::take(server).ok_or(Refusal::ServerFull)?;
+    server.spaces.context().spawn(async move {
+        if let Ok(stream) = upgrade.await {
+            let stream = WebSocketStream::new(TokioIo::new(stream), Role::Server, Bytes::new());
+            Connection::new(stream, seat).await;
+        }
+    });
+    Ok(switching_protocols(accept))
+}
+
+/// The answer to the handshake's key; `None` of another version of the protocol.
+fn accept(parts: &Parts) -> Result<Option<HeaderValue>, Refusal> {
+    if parts.headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Ok(None);
     }
     let key = parts.headers.get(header::SEC_WEBSOCKET_KEY).ok_or(Refusal::BadRequest)?;
-    let accept = accept_key(key.as_bytes());
     if !has_token(&parts.headers, &header::CONNECTION, "upgrade") {
         return Err(Refusal::BadRequest);
     }
-    // Without it, whoever serves HTTP here cannot hand the connection over.
-    let upgrade = parts.extensions.remove::<OnUpgrade>().ok_or(Refusal::BadRequest)?;
-    let (link, socket) = attach(server, parts, admission)?;
+    let accept = HeaderValue::from_bytes(&accept_key(key.as_bytes()));
+    Ok(Some(accept.expect("base64 is a valid header value")))
+}
+
+/// Without it, whoever serves HTTP here cannot hand the connection over.
+fn take_upgrade(parts: &mut Parts) -> Result<OnUpgrade, Refusal> {
+    parts.extensions.remove::<OnUpgrade>().ok_or(Refusal::BadRequest)
+}
+
+fn another_version() -> Response<Body> {
+    let mut response = plain(StatusCode::UPGRADE_REQUIRED);
+    response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    response
+}
+
+fn switching_protocols(accept: HeaderValue) -> Response<Body> {
     let mut response = into_http(tenfour_session::Response::switching_protocols());
     let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(
-        header::SEC_WEBSOCKET_ACCEPT,
-        HeaderValue::from_bytes(&accept).expect("base64 is a valid header value"),
-    );
-    server.drive_websocket(async move { upgrade.await.ok().map(TokioIo::new) }, link, socket);
-    Ok(response)
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    response
 }
 
 /// The session of a WebSocket whose handshake is answered elsewhere.

@@ -67,7 +67,7 @@ pub(super) enum Command {
     /// The application took so much of a channel, and is done with it up to there.
     Taken {
         channel: ByteString,
-        cost: Cost,
+        charge: Charge,
         processed: Option<Position>,
     },
     Request {
@@ -77,12 +77,20 @@ pub(super) enum Command {
     Reply {
         request: RequestId,
         result: Result<Message, String>,
-        cost: Cost,
+        charge: Charge,
     },
     /// To be answered when no publication waits for its commit.
     Flush(oneshot::Sender<()>),
     Accepted(oneshot::Sender<u64>),
     Close,
+}
+
+/// What was taken of the credit of a session, to be given back to that one and to no other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Charge {
+    /// Which of the client's sessions.
+    pub(super) session: u64,
+    pub(super) cost: Cost,
 }
 
 /// A subscription that is to be.
@@ -129,7 +137,6 @@ pub(super) struct Driver {
     /// Channels that the session is to be told of that they are not wanted any more.
     left: Vec<ByteString>,
     backoff: Backoff,
-    state: watch::Sender<ConnectionState>,
     publisher: Publisher,
     outbox_work: Work,
     cursors: Box<dyn CursorStore>,
@@ -140,6 +147,13 @@ pub(super) struct Driver {
     requests: HashMap<RequestId, oneshot::Sender<Result<Message, RequestError>>>,
     flushes: Vec<oneshot::Sender<()>>,
     stage: Stage,
+    /// How many sessions there were before this one.
+    session: u64,
+    /// What the application took, and answered, while there was no connection.
+    owed: Cost,
+    replies: Vec<(RequestId, Result<Message, ByteString>)>,
+    /// The last to be dropped: whoever sees its end may open the files again.
+    state: watch::Sender<ConnectionState>,
 }
 
 #[derive(Debug)]
@@ -208,14 +222,17 @@ impl Driver {
             requests: HashMap::new(),
             flushes: Vec::new(),
             stage: Stage::Running,
+            session: 0,
+            owed: Cost::default(),
+            replies: Vec::new(),
         }
     }
 
     fn round(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
         let commands = self.take_commands(cx);
         let work = self.poll_work(cx);
-        let link = self.poll_link(cx);
         self.start_work();
+        let link = self.poll_link(cx);
         if self.publisher.pending() == 0 {
             for flushed in self.flushes.drain(..) {
                 let _ = flushed.send(());
@@ -275,20 +292,18 @@ impl Driver {
                     self.forget(&channel);
                 }
             }
-            Command::Taken { channel, cost, processed } => {
-                if let Some(session) = self.link.session() {
-                    session.consumed(now, cost);
-                }
+            Command::Taken { channel, charge, processed } => {
+                self.give_back(charge);
                 if let Some(position) = processed {
                     self.processed(now, &channel, position);
                 }
             }
             Command::Request { message, answer } => self.request(now, message, answer),
-            Command::Reply { request, result, cost } => {
-                if let Some(session) = self.link.session() {
-                    session.reply(now, request, result.map_err(ByteString::from));
-                    session.consumed(now, cost);
+            Command::Reply { request, result, charge } => {
+                if charge.session == self.session {
+                    self.replies.push((request, result.map_err(ByteString::from)));
                 }
+                self.give_back(charge);
             }
             Command::Flush(flushed) => self.flushes.push(flushed),
             Command::Accepted(told) => drop(told.send(self.publisher.accepted().get())),
@@ -364,6 +379,9 @@ impl Driver {
         }
         if !session.is_open() || self.stage != Stage::Running {
             return;
+        }
+        for (request, result) in self.replies.drain(..) {
+            session.reply(now, request, result);
         }
         let mut refused = Vec::new();
         for (channel, subscriber) in &mut self.subscribers {
@@ -453,7 +471,12 @@ impl Driver {
         self.backoff.connected(now);
         if welcome.resumption != Resumption::Exact {
             self.publisher.session_lost();
+            self.session += 1;
+            self.owed = Cost::default();
+            self.replies.clear();
         }
+        let owed = std::mem::take(&mut self.owed);
+        self.consumed(owed);
         self.publisher.joined(welcome.epoch, welcome.dedup_window.unwrap_or_default());
         self.state.send_replace(ConnectionState::Connected);
     }
@@ -493,7 +516,10 @@ impl Driver {
     /// Passes something on to a subscription, which says when it was taken.
     fn pass(&mut self, channel: &ByteString, content: Content, cost: Cost) {
         let passed = match self.subscribers.get(channel) {
-            Some(subscriber) => subscriber.items.send(Item { content, cost }).is_ok(),
+            Some(subscriber) => {
+                let item = Item { content, charge: self.charge(cost) };
+                subscriber.items.send(item).is_ok()
+            }
             None => false,
         };
         if !passed {
@@ -504,25 +530,39 @@ impl Driver {
     fn emitted(&mut self, channel: &ByteString, message: Message) {
         let Some(subscriber) = self.subscribers.get(channel) else { return };
         if subscriber.emitted.fetch_add(1, Ordering::Relaxed) < EMITTED {
-            let item = Item { content: Content::Emitted(message), cost: Cost::default() };
+            let item = Item { content: Content::Emitted(message), charge: self.charge(Cost::default()) };
             let _ = subscriber.items.send(item);
         } else {
             subscriber.emitted.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
+    fn charge(&self, cost: Cost) -> Charge {
+        Charge { session: self.session, cost }
+    }
+
     fn consumed(&mut self, cost: Cost) {
+        self.give_back(self.charge(cost));
+    }
+
+    /// Between two connections of a session it is kept for the next one.
+    fn give_back(&mut self, charge: Charge) {
+        if charge.session != self.session {
+            return;
+        }
         let now = self.clock.now();
-        if let Some(session) = self.link.session() {
-            session.consumed(now, cost);
+        match self.link.session().filter(|session| session.is_open()) {
+            Some(session) => session.consumed(now, charge.cost),
+            None => self.owed = self.owed + charge.cost,
         }
     }
 
     fn answer(&mut self, request: RequestId, message: Message, cost: Cost) {
+        let charge = self.charge(cost);
         let own = self.own.clone();
         let reply = move |result| {
             if let Some(own) = own.upgrade() {
-                let _ = own.send(Command::Reply { request, result, cost });
+                let _ = own.send(Command::Reply { request, result, charge });
             }
         };
         match &self.settings.answerer {
@@ -600,7 +640,7 @@ impl Subscriber {
             Some(begun) => drop(begun.send(Err(error))),
             // The application knows what it has closed.
             None if error == SubscribeError::Client(ClientError::Closed) => {}
-            None => drop(self.items.send(Item { content: Content::Ended(error), cost: Cost::default() })),
+            None => drop(self.items.send(Item { content: Content::Ended(error), charge: Charge::default() })),
         }
     }
 }

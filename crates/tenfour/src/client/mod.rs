@@ -312,8 +312,8 @@ impl Client {
     pub async fn close(&self) {
         self.shared.commands.send(Command::Close);
         let mut state = self.shared.state.clone();
-        // The driver is gone in either case.
-        let _ = state.wait_for(|state| matches!(state, ConnectionState::Over(_))).await;
+        // Until the driver is gone, and with it whatever it held.
+        while state.changed().await.is_ok() {}
     }
 
     /// Where the server is.

@@ -1,7 +1,7 @@
 //! What comes of a channel.
 
 use super::{
-    driver::{Command, Commands},
+    driver::{Charge, Command, Commands},
     error::SubscribeError,
 };
 use bytestring::ByteString;
@@ -112,11 +112,8 @@ impl Delivery {
     /// The application is done with this message, and with all before it.
     pub fn processed(&self) {
         let processed = Some(self.position());
-        self.commands.send(Command::Taken {
-            channel: self.channel.clone(),
-            cost: Cost::default(),
-            processed,
-        });
+        let charge = Charge::default();
+        self.commands.send(Command::Taken { channel: self.channel.clone(), charge, processed });
     }
 }
 
@@ -124,7 +121,7 @@ impl Delivery {
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) content: Content,
-    pub(super) cost: Cost,
+    pub(super) charge: Charge,
 }
 
 #[derive(Debug)]
@@ -165,7 +162,7 @@ pub struct Subscription {
     /// The position of what was given out last.
     current: Option<Position>,
     /// What the driver is not told yet.
-    taken: Cost,
+    taken: Charge,
     processed: Option<Position>,
 }
 
@@ -189,7 +186,7 @@ impl Subscription {
             commands,
             id,
             current: None,
-            taken: Cost::default(),
+            taken: Charge::default(),
             processed: None,
         }
     }
@@ -221,10 +218,7 @@ impl Subscription {
                     return Poll::Pending;
                 }
             };
-            self.taken = self.taken + item.cost;
-            if self.taken.messages >= BATCH.messages || self.taken.bytes >= BATCH.bytes {
-                self.tell();
-            }
+            self.take(item.charge);
             if let Some(event) = self.event(item.content) {
                 return Poll::Ready(Some(event));
             }
@@ -276,10 +270,23 @@ impl Subscription {
         }
     }
 
+    fn take(&mut self, charge: Charge) {
+        if charge.session != self.taken.session {
+            self.tell();
+            self.taken.session = charge.session;
+        }
+        self.taken.cost = self.taken.cost + charge.cost;
+        if self.taken.cost.messages >= BATCH.messages || self.taken.cost.bytes >= BATCH.bytes {
+            self.tell();
+        }
+    }
+
     fn tell(&mut self) {
-        let (cost, processed) = (std::mem::take(&mut self.taken), self.processed.take());
-        if cost != Cost::default() || processed.is_some() {
-            self.commands.send(Command::Taken { channel: self.channel.clone(), cost, processed });
+        let session = self.taken.session;
+        let charge = std::mem::replace(&mut self.taken, Charge { session, cost: Cost::default() });
+        let processed = self.processed.take();
+        if charge.cost != Cost::default() || processed.is_some() {
+            self.commands.send(Command::Taken { channel: self.channel.clone(), charge, processed });
         }
     }
 }
@@ -297,7 +304,7 @@ impl Drop for Subscription {
         // What the application did not take is not owed to it any more.
         self.items.close();
         while let Ok(item) = self.items.try_recv() {
-            self.taken = self.taken + item.cost;
+            self.take(item.charge);
         }
         self.tell();
         self.commands.send(Command::Unsubscribe { channel: self.channel.clone(), id: self.id });

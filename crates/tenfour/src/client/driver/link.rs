@@ -124,7 +124,10 @@ impl Connection {
             }
         });
         match (written, self.write) {
-            (Poll::Ready(Err(_)), _) => self.session.handle_input(now, Input::Closed),
+            (Poll::Ready(Err(_)), _) if self.closed.is_none() => {
+                self.session.handle_input(now, Input::Closed);
+                return Progress::Made;
+            }
             (Poll::Pending, Write::Open) => {
                 self.write = Write::Blocked;
                 self.session.handle_input(now, Input::WriteBlocked);
@@ -178,8 +181,8 @@ impl Driver {
                 let read = connection.poll(cx, now);
                 self.exchange();
                 let Link::Open(connection) = &mut self.link else { return Progress::Made };
+                // Whatever that leads to is seen in the next round.
                 let written = connection.poll_write(cx, now);
-                self.exchange();
                 match &mut self.link {
                     Link::Open(connection) if connection.is_over(now) => self.disconnected(now),
                     _ if read == Progress::Made || written == Progress::Made => Progress::Made,

@@ -1,0 +1,345 @@
+//! The native half of a namespace: its server, its log, and its connections, behind one lock.
+
+use super::{Config, NativeSession, connection::Peer};
+use crate::{Clock, Space, application::Application};
+use bytes::Bytes;
+use bytestring::ByteString;
+use futures_util::FutureExt;
+use parking_lot::{Mutex, MutexGuard};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::pending,
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock, Weak},
+    time::Duration,
+};
+use tenfour_broker::{
+    Message, Target,
+    channel::{Effect, Publication, PublishError, PublishId, Receipt},
+};
+use tenfour_delivery::time::{Instant, Now};
+use tenfour_log::Log;
+use tenfour_node::{
+    Urgency,
+    native::{Event, PeerId, Peers, RequestError, RequestId, Server, SessionId},
+};
+use tenfour_session::native::{ServerEvent, ServerSession};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+    time::MissedTickBehavior,
+};
+
+/// The native half of a namespace, made when it is first needed.
+///
+/// Its lock is taken before the namespace's, to which it passes on what is committed, and before the connections', which are
+/// leaves.
+pub(crate) struct Hub {
+    context: Arc<Context>,
+    state: OnceLock<Mutex<State>>,
+    /// The server's next deadline is an earlier one.
+    changed: Arc<Notify>,
+}
+
+/// What all hubs of a server have in common.
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) application: Arc<dyn Application>,
+    pub(crate) clock: Clock,
+    pub(crate) runtime: OnceLock<Handle>,
+}
+
+struct State {
+    server: Server,
+    log: Box<dyn Log>,
+    peers: PeerMap,
+    publishing: HashMap<PublishId, oneshot::Sender<Result<Receipt, PublishError>>>,
+    asked: HashMap<(SessionId, RequestId), oneshot::Sender<Result<Message, ByteString>>>,
+    /// What the keeper waits for.
+    scheduled: Option<Instant>,
+}
+
+/// The connections by their names.
+#[derive(Default)]
+struct PeerMap(HashMap<PeerId, Arc<Peer>>);
+
+impl Peers for PeerMap {
+    fn with<R>(&mut self, peer: PeerId, act: impl FnOnce(&mut ServerSession) -> R) -> Option<R> {
+        self.0.get(&peer).map(|peer| act(&mut peer.session()))
+    }
+}
+
+/// A locked hub. What its doing has led to is done when the lock is released.
+struct Guard<'a> {
+    space: &'a Arc<Space>,
+    state: MutexGuard<'a, State>,
+    now: Now,
+    /// Whoever drives this connection looks at it again anyway.
+    driving: Option<PeerId>,
+}
+
+/// How often a log drops what is older than it keeps.
+const TRIM: Duration = Duration::from_secs(1);
+
+impl Hub {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        Self { context, state: OnceLock::new(), changed: Arc::default() }
+    }
+
+    fn state(&self, space: &Arc<Space>) -> &Mutex<State> {
+        self.state.get_or_init(|| {
+            let log = self.context.config.log.make(space.name());
+            let seed = getrandom::u64().expect("the system has randomness");
+            let server =
+                Server::new(self.context.config.node.clone(), space.name().clone(), log.epoch(), seed);
+            let keeper = keep(Arc::downgrade(space), Arc::clone(&self.changed), self.context.clock);
+            self.context.spawn(keeper);
+            Mutex::new(State {
+                server,
+                log,
+                peers: PeerMap::default(),
+                publishing: HashMap::new(),
+                asked: HashMap::new(),
+                scheduled: None,
+            })
+        })
+    }
+
+    fn lock<'a>(&'a self, space: &'a Arc<Space>, driving: Option<PeerId>) -> Guard<'a> {
+        Guard { space, state: self.state(space).lock(), now: self.context.clock.both(), driving }
+    }
+
+    /// A connection has said hello to this namespace.
+    pub(super) fn join(&self, space: &Arc<Space>, peer: &Arc<Peer>, hello: ServerEvent) {
+        let mut guard = self.lock(space, Some(peer.id()));
+        guard.state.peers.0.insert(peer.id(), Arc::clone(peer));
+        let State { server, peers, .. } = &mut *guard.state;
+        server.handle(guard.now, peer.id(), hello, peers);
+    }
+
+    /// Something came of a connection, or its time has come.
+    pub(super) fn drive(&self, space: &Arc<Space>, peer: PeerId) {
+        let mut guard = self.lock(space, Some(peer));
+        let State { server, peers, .. } = &mut *guard.state;
+        server.drive(guard.now, peer, peers);
+    }
+
+    /// A connection is gone.
+    pub(super) fn leave(&self, space: &Arc<Space>, peer: PeerId) {
+        let mut guard = self.lock(space, Some(peer));
+        let State { server, peers, .. } = &mut *guard.state;
+        server.closed(guard.now, peer, peers);
+        peers.0.remove(&peer);
+    }
+
+    /// Publishes; the answer comes when it is committed.
+    pub(crate) fn publish(
+        &self,
+        space: &Arc<Space>,
+        publication: Publication,
+    ) -> Result<oneshot::Receiver<Result<Receipt, PublishError>>, PublishError> {
+        let (sender, published) = oneshot::channel();
+        let mut guard = self.lock(space, None);
+        let State { server, peers, publishing, .. } = &mut *guard.state;
+        let publish = server.publish(guard.now, publication, peers)?;
+        publishing.insert(publish, sender);
+        Ok(published)
+    }
+
+    pub(super) fn request(
+        &self,
+        space: &Arc<Space>,
+        session: SessionId,
+        message: &Message,
+    ) -> Result<(RequestId, oneshot::Receiver<Result<Message, ByteString>>), RequestError> {
+        let (sender, answer) = oneshot::channel();
+        let mut guard = self.lock(space, None);
+        let State { server, peers, asked, .. } = &mut *guard.state;
+        let request = server.request(guard.now, session, message, peers)?;
+        asked.insert((session, request), sender);
+        Ok((request, answer))
+    }
+
+    /// Nobody waits for this answer any more.
+    pub(super) fn forget(&self, space: &Arc<Space>, session: SessionId, request: RequestId) {
+        self.lock(space, None).state.asked.remove(&(session, request));
+    }
+
+    /// Tells every client to come back later, and closes the connections over so long a time.
+    pub(crate) fn shutdown(&self, space: &Arc<Space>, drain: Duration) {
+        if self.state.get().is_some() {
+            let mut guard = self.lock(space, None);
+            let State { server, peers, .. } = &mut *guard.state;
+            server.shutdown(guard.now, drain, drain, peers);
+        }
+    }
+
+    async fn authenticate(&self, space: &Arc<Space>, peer: PeerId, credentials: Bytes) {
+        let application = &self.context.application;
+        // A panic is no answer, so the connection ends when its hello has taken too long.
+        let identity = async { application.authenticate(credentials, space).await };
+        let Ok(identity) = AssertUnwindSafe(identity).catch_unwind().await else { return };
+        let mut random = [0; 30];
+        getrandom::fill(&mut random).expect("the system has randomness");
+        let mut guard = self.lock(space, None);
+        let State { server, peers, .. } = &mut *guard.state;
+        server.authenticated(guard.now, peer, identity, random, peers);
+    }
+
+    async fn answer(&self, space: &Arc<Space>, session: SessionId, request: RequestId, message: Message) {
+        let application = &self.context.application;
+        let asker = NativeSession::new(space, session);
+        let answer = async { application.native_request(asker, message).await };
+        let answer = AssertUnwindSafe(answer).catch_unwind().await;
+        let result = answer.unwrap_or_else(|_| Err(ByteString::from_static("internal error")));
+        self.reply(space, session, request, result);
+    }
+
+    fn reply(
+        &self,
+        space: &Arc<Space>,
+        session: SessionId,
+        request: RequestId,
+        result: Result<Message, ByteString>,
+    ) {
+        let mut guard = self.lock(space, None);
+        let State { server, peers, .. } = &mut *guard.state;
+        server.reply(guard.now, session, request, result, peers);
+    }
+
+    /// What the keeper is to wait for from here on.
+    fn schedule(&self, space: &Arc<Space>) -> Option<Instant> {
+        let mut state = self.state(space).lock();
+        state.scheduled = state.server.poll_timeout();
+        state.scheduled
+    }
+
+    fn handle_timeout(&self, space: &Arc<Space>) {
+        let mut guard = self.lock(space, None);
+        let State { server, peers, .. } = &mut *guard.state;
+        server.handle_timeout(guard.now, peers);
+    }
+
+    fn trim(&self, space: &Arc<Space>) {
+        let mut guard = self.lock(space, None);
+        let wall = guard.now.wall;
+        guard.state.log.trim(wall);
+    }
+}
+
+impl Guard<'_> {
+    fn context(&self) -> &Context {
+        &self.space.hub().context
+    }
+
+    /// Does with the log what is to be done, until nothing is.
+    fn settle(&mut self) {
+        let now = self.now;
+        let State { server, log, peers, .. } = &mut *self.state;
+        loop {
+            while let Some(effect) = server.poll_effect() {
+                match effect {
+                    Effect::Append { ticket, records } => log.append(ticket, records),
+                    Effect::Read { ticket, query } => {
+                        let page = log.read(&query);
+                        server.page(now, ticket, page, peers);
+                    }
+                }
+            }
+            let Some(completion) = log.poll() else { break };
+            server.committed(now, completion.ticket, completion.result, peers);
+        }
+        while let Some(event) = self.state.server.poll_event() {
+            self.dispatch(event);
+        }
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        match event {
+            Event::Authenticate { peer, credentials, .. } => {
+                let space = Arc::clone(self.space);
+                self.context()
+                    .spawn(async move { space.hub().authenticate(&space, peer, credentials).await });
+            }
+            Event::Request { session, request, message } => {
+                let space = Arc::clone(self.space);
+                self.context()
+                    .spawn(async move { space.hub().answer(&space, session, request, message).await });
+            }
+            Event::Reply { session, request, result } => {
+                if let Some(asker) = self.state.asked.remove(&(session, request)) {
+                    let _ = asker.send(result);
+                }
+            }
+            Event::Published { publish, result } => {
+                if let Some(publisher) = self.state.publishing.remove(&publish) {
+                    let _ = publisher.send(result);
+                }
+            }
+            Event::Committed(committed) => {
+                committed.fan_out(&mut self.space.lock());
+            }
+            Event::Emitted { channel, message } => {
+                self.space.lock().emit(&Target::rooms([channel]), &message, Urgency::Queued);
+            }
+            Event::Left { session, reason } => {
+                tracing::debug!(?session, ?reason, "a native session has ended");
+                self.state.asked.retain(|(asked, _), _| *asked != session);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.settle();
+        let State { server, peers, .. } = &mut *self.state;
+        while let Some(touched) = server.poll_touched() {
+            if Some(touched) != self.driving
+                && let Some(peer) = peers.0.get(&touched)
+            {
+                peer.wake();
+            }
+        }
+        let deadline = self.state.server.poll_timeout();
+        if deadline.is_some_and(|deadline| self.state.scheduled.is_none_or(|known| deadline < known)) {
+            self.space.hub().changed.notify_one();
+        }
+    }
+}
+
+impl Context {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.get_or_init(Handle::current).spawn(task);
+    }
+}
+
+/// Keeps a hub's time as long as its namespace is there.
+async fn keep(space: Weak<Space>, changed: Arc<Notify>, clock: Clock) {
+    let mut trim = tokio::time::interval(TRIM);
+    trim.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let Some(deadline) = space.upgrade().map(|space| space.hub().schedule(&space)) else { return };
+        let due = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(clock.moment(deadline)).await,
+                None => pending().await,
+            }
+        };
+        let act = tokio::select! {
+            () = due => Hub::handle_timeout,
+            _ = trim.tick() => Hub::trim,
+            () = changed.notified() => continue,
+        };
+        let Some(space) = space.upgrade() else { return };
+        act(space.hub(), &space);
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,214 @@
+//! The server's side of the native protocol: who may join, what is answered, and publishing.
+
+use crate::{
+    Handle, Server, ServerBuilder, UnknownNamespace,
+    client::{IntoMessage, Message},
+    socket::{EmitError, message},
+};
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::Serialize;
+use std::{convert::Infallible, sync::Arc};
+use tenfour_tokio::{
+    BoxFuture, broker,
+    broker::channel::Publication,
+    native::{log::Log, rustls::ServerConfig},
+    session::native as session,
+    wire::native as wire,
+};
+use thiserror::Error;
+
+pub use tenfour_tokio::{
+    broker::channel::Receipt,
+    native::{
+        Config, Grants, Identity, Listener, LogFactory, NativeSession, Rejection, RequestError, SessionId,
+        log,
+    },
+    node::native as node,
+};
+
+pub(crate) type Authenticate =
+    Arc<dyn Fn(Bytes, ByteString) -> BoxFuture<Result<Identity, Rejection>> + Send + Sync>;
+pub(crate) type Answer =
+    Arc<dyn Fn(NativeSession, Message) -> BoxFuture<Result<Message, String>> + Send + Sync>;
+
+/// Why the server's own message was not published.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// There is no such namespace.
+    #[error(transparent)]
+    Namespace(#[from] UnknownNamespace),
+    /// The event cannot be written.
+    #[error(transparent)]
+    Event(#[from] EmitError),
+    /// It was not committed.
+    #[error(transparent)]
+    Refused(#[from] broker::channel::PublishError),
+}
+
+/// How the native protocol is served. It is served by [`Server::serve_native`] and its like, and over WebSocket at
+/// [`native_path`](Self::native_path).
+impl ServerBuilder {
+    /// Who a client is that shows these credentials for this namespace, and what it may do there. It is asked at each connection, so
+    /// what it says counts from then on.
+    ///
+    /// Without it, nobody is let in.
+    #[must_use]
+    pub fn authenticate<F, A>(mut self, authenticate: F) -> Self
+    where
+        F: Fn(Bytes, ByteString) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Identity, Rejection>> + Send + 'static,
+    {
+        self.authenticate =
+            Some(Arc::new(move |credentials, namespace| Box::pin(authenticate(credentials, namespace))));
+        self
+    }
+
+    /// Lets everyone in, with whatever credentials, to subscribe to and publish on every channel.
+    #[must_use]
+    pub fn open_to_all(self) -> Self {
+        let everything = Arc::new(Grants::all());
+        self.authenticate(move |_, _| {
+            let anyone = Identity::new("anyone", Arc::clone(&everything));
+            std::future::ready(Ok(anyone))
+        })
+    }
+
+    /// Answers clients' requests, several at a time. An error is told to the client as text. Without it, requests are refused.
+    #[must_use]
+    pub fn on_request<F, A>(mut self, answer: F) -> Self
+    where
+        F: Fn(NativeSession, Message) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Message, String>> + Send + 'static,
+    {
+        self.answer = Some(Arc::new(move |session, message| Box::pin(answer(session, message))));
+        self
+    }
+
+    /// Where the log of a namespace comes from: memory, with the default [`Retention`](log::Retention). `make` is given the
+    /// namespace's name when the log is first needed.
+    #[must_use]
+    pub fn log(mut self, make: impl Fn(&str) -> Box<dyn Log> + Send + Sync + 'static) -> Self {
+        self.config.native.log = LogFactory::new(make);
+        self
+    }
+
+    /// How each connection's session behaves: windows, credit, heartbeat, how long a hello may take, limits.
+    #[must_use]
+    pub fn native_session(mut self, config: session::Config) -> Self {
+        self.config.native.session = Arc::new(config);
+        self
+    }
+
+    /// What a namespace holds of sessions and channels, and for how long.
+    #[must_use]
+    pub fn native_limits(mut self, config: node::Config) -> Self {
+        self.config.native.node = Arc::new(config);
+        self
+    }
+
+    /// Connections at once: 100,000.
+    #[must_use]
+    pub fn max_native_connections(mut self, connections: usize) -> Self {
+        self.config.native.connections = connections;
+        self
+    }
+
+    /// The path at which it is served over WebSocket, if [anybody](Self::authenticate) is let in: `/tenfour/`.
+    #[must_use]
+    pub fn native_path(mut self, path: impl Into<String>) -> Self {
+        self.config.native.path = Some(path.into());
+        self
+    }
+}
+
+impl Server {
+    /// Serves the native protocol to whoever connects, until the future is dropped; the connections then go on. Over WebSocket,
+    /// [`into_router`](Self::into_router) and its like serve it too.
+    ///
+    /// ```no_run
+    /// use tenfour::{Namespace, Server};
+    /// use tokio::net::TcpListener;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = Server::builder().namespace(Namespace::new("/")).open_to_all().build()?;
+    /// let native = TcpListener::bind("127.0.0.1:7410").await?;
+    /// tokio::spawn({
+    ///     let server = server.clone();
+    ///     async move { server.serve_native(native).await }
+    /// });
+    /// let http = TcpListener::bind("127.0.0.1:3000").await?;
+    /// axum::serve(http, server.into_router()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn serve_native<L: Listener>(&self, listener: L) -> Infallible {
+        self.inner().serve_native(listener).await
+    }
+
+    /// [`serve_native`](Self::serve_native) with TLS.
+    pub async fn serve_native_tls<L: Listener>(&self, listener: L, tls: Arc<ServerConfig>) -> Infallible {
+        self.inner().serve_native_tls(listener, tls).await
+    }
+}
+
+impl Handle {
+    /// Publishes an event to a channel of a namespace, and is done when it is committed. Those who subscribe to the channel get it
+    /// in its order, now or when they are back; those of other dialects get it if they are in the room of its name.
+    ///
+    /// # Errors
+    /// If it was not committed.
+    pub async fn publish<T: Serialize + ?Sized>(
+        &self,
+        namespace: &str,
+        channel: &str,
+        event: &str,
+        data: &T,
+    ) -> Result<Receipt, PublishError> {
+        self.publish_message(namespace, channel, message(event, data)?).await
+    }
+
+    /// [`publish`](Self::publish) with a message as clients of the native protocol write it, which need not have a name.
+    ///
+    /// # Errors
+    /// If it was not committed.
+    pub async fn publish_native(
+        &self,
+        namespace: &str,
+        channel: &str,
+        message: impl IntoMessage,
+    ) -> Result<Receipt, PublishError> {
+        self.publish_message(namespace, channel, from_wire(message.into_message())).await
+    }
+
+    async fn publish_message(
+        &self,
+        namespace: &str,
+        channel: &str,
+        message: broker::Message,
+    ) -> Result<Receipt, PublishError> {
+        let space = self.server.namespace(namespace).ok_or_else(|| UnknownNamespace(namespace.to_owned()))?;
+        let channels = vec![ByteString::from(channel)];
+        Ok(space.publish(Publication { channels, message, ttl: None, producer: None }).await?)
+    }
+}
+
+pub(crate) fn from_wire(message: Message) -> broker::Message {
+    let body = match message.body {
+        wire::Body::Text(text) => broker::Body::Text(text),
+        wire::Body::Binary(bytes) => broker::Body::Binary(bytes),
+        wire::Body::Json { args, attachments } => broker::Body::Json { args, attachments },
+    };
+    broker::Message { name: message.name, body }
+}
+
+pub(crate) fn to_wire(message: broker::Message) -> Message {
+    let body = match message.body {
+        broker::Body::Text(text) => wire::Body::Text(text),
+        broker::Body::Binary(bytes) => wire::Body::Binary(bytes),
+        broker::Body::Json { args, attachments } => wire::Body::Json { args, attachments },
+        _ => wire::Body::Text(ByteString::new()),
+    };
+    Message { name: message.name, body }
+}

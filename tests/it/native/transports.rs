@@ -1,0 +1,187 @@
+//! Publishing, subscribing and asking over each transport.
+
+use super::{NativeServer, client, next_event, next_message, text};
+use crate::server::{serve, soon};
+use std::sync::Arc;
+use tenfour::{
+    Namespace, Server, Socket,
+    client::{
+        Body, Client, ClientError, CloseCode, Event, IntoMessage, PublishError, RefusalReason, RequestError,
+        SubscribeError, event,
+    },
+    native::{Grants, Identity, Rejection},
+};
+use tenfour_testkit::client::Options;
+
+/// A client publishes, another one gets it, and the server answers a request.
+async fn speaks(publisher: Client, subscriber: Client) {
+    let mut news = soon("a subscription", subscriber.subscribe("news")).await.unwrap();
+    for number in 0..10 {
+        let receipt = soon("a commit", publisher.publish("news", format!("line {number}"))).await.unwrap();
+        let delivery = next_message(&mut news).await;
+        assert_eq!(delivery.offset, receipt.offset);
+        assert_eq!(text(&delivery.message.body), format!("line {number}"));
+    }
+    let bytes = vec![7_u8; 300_000];
+    soon("a commit", publisher.publish("news", bytes.clone())).await.unwrap();
+    assert_eq!(next_message(&mut news).await.message.body, Body::Binary(bytes.into()));
+    let answer = soon("an answer", publisher.request("ping")).await.unwrap();
+    assert_eq!(text(&answer.body), "pong to ping");
+    publisher.close().await;
+    let error = publisher.publish("news", "too late").await.unwrap_err();
+    assert_eq!(error, PublishError::Client(ClientError::Closed));
+    subscriber.close().await;
+    assert!(news.next().await.is_none());
+}
+
+fn answering() -> tenfour::ServerBuilder {
+    Server::builder().open_to_all().on_request(|_, message| async move {
+        match message.body {
+            Body::Text(text) => Ok(format!("pong to {text}").into_message()),
+            _ => Err("a text, please".to_owned()),
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tcp() {
+    let server = NativeServer::start(answering()).await;
+    speaks(server.client(), server.client()).await;
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_unix_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let server = answering().namespace(Namespace::new("/")).build().unwrap();
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let listening = tokio::spawn(async move { server.serve_native(listener).await });
+    let connect = || Client::builder(format!("unix:{}", path.display())).connect().unwrap();
+    speaks(connect(), connect()).await;
+    listening.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_with_a_certificate_that_is_trusted_and_with_no_other() {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = tenfour::rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(tenfour::rustls::crypto::ring::default_provider());
+    let tls = tenfour::rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .unwrap();
+    let server = answering().namespace(Namespace::new("/")).build().unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let listening = tokio::spawn(async move { server.serve_native_tls(listener, Arc::new(tls)).await });
+    let connect = |certificate| {
+        let builder = Client::builder(format!("tls://localhost:{port}"));
+        builder.trusted_certificates([certificate]).unwrap().connect().unwrap()
+    };
+    let trusted = own.cert.der().clone();
+    speaks(connect(trusted.clone()), connect(trusted)).await;
+
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let stranger = connect(other.cert.der().clone());
+    crate::server::until("a refused certificate", || {
+        matches!(stranger.state(), tenfour::client::ConnectionState::Connecting { problem: Some(problem) } if problem.contains("certificate"))
+    })
+    .await;
+    listening.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_a_websocket() {
+    let server = answering().namespace(Namespace::new("/")).build().unwrap();
+    let (addr, serving) = serve(server.into_router());
+    let connect = || Client::builder(format!("ws://{addr}")).connect().unwrap();
+    speaks(connect(), connect()).await;
+    serving.abort();
+}
+
+/// A channel is the room of its name: what is published reaches those of both protocols, in one order.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_published_reaches_the_room_of_the_channels_name() {
+    let lobby = Namespace::new("/").on_connect(async |socket: Socket| {
+        socket.join("lobby").await.unwrap();
+        socket.emit("in", &()).await.unwrap();
+    });
+    let server = Server::builder().open_to_all().namespace(lobby).build().unwrap();
+    let handle = server.handle();
+    let (addr, serving) = serve(server.into_router());
+    let mut stock = tenfour_testkit::client::Client::open(addr, Options::default()).await.unwrap();
+    stock.connect("/", None).await.unwrap();
+    stock.receive().await.unwrap();
+    let native = Client::builder(format!("ws://{addr}")).connect().unwrap();
+    let mut subscription = soon("a subscription", native.subscribe("lobby")).await.unwrap();
+
+    for number in 0..20 {
+        if number % 2 == 0 {
+            native.publish("lobby", event("said", &number).unwrap()).await.unwrap();
+        } else {
+            handle.publish("/", "lobby", "said", &number).await.unwrap();
+        }
+    }
+    for number in 0..20 {
+        let packet = stock.receive().await.unwrap();
+        assert!(format!("{packet:?}").contains("said"), "{packet:?}");
+        let delivery = next_message(&mut subscription).await;
+        assert_eq!(delivery.message, event("said", &number).unwrap());
+    }
+    serving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_do_what_is_decided_by_the_application() {
+    let builder = Server::builder().authenticate(|credentials, namespace| async move {
+        assert_eq!(namespace, "/");
+        match &*credentials {
+            b"ada" => Ok(Identity::new("ada", Grants::new().subscribe("news").publish("rooms/*"))),
+            _ => {
+                let code = CloseCode::Unauthorized;
+                Err(Rejection { code, retry_after: None, reason: "who are you?".into() })
+            }
+        }
+    });
+    let server = NativeServer::start(builder).await;
+    let stranger = server.client();
+    let refused = ClientError::Ended { code: CloseCode::Unauthorized, reason: "who are you?".to_owned() };
+    assert_eq!(soon("a rejection", stranger.connected()).await, Err(refused.clone()));
+    assert_eq!(stranger.publish("rooms/1", "hi").await, Err(PublishError::Client(refused)));
+
+    let ada = client(server.addr).token("ada").connect().unwrap();
+    let forbidden = PublishError::Refused(RefusalReason::Forbidden);
+    assert_eq!(soon("a refusal", ada.publish("news", "hi")).await, Err(forbidden.clone()));
+    // What comes behind a refused publication is committed all the same.
+    let (first, second, third) =
+        tokio::join!(ada.publish("rooms/1", "a"), ada.publish("news", "b"), ada.publish("rooms/2", "c"));
+    assert_eq!((first.is_ok(), second, third.is_ok()), (true, Err(forbidden), true));
+    let error = soon("a refusal", ada.subscribe("rooms/1")).await.unwrap_err();
+    assert_eq!(error, SubscribeError::Refused(RefusalReason::Forbidden));
+    soon("a subscription", ada.subscribe("news")).await.unwrap();
+    let unanswered = soon("a refusal", ada.request("anyone?")).await.unwrap_err();
+    assert!(matches!(unanswered, RequestError::Refused(why) if why.contains("on_request")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_default_nobody_is_let_in() {
+    let server = NativeServer::start(Server::builder()).await;
+    let error = soon("a rejection", server.client().connected()).await.unwrap_err();
+    assert!(matches!(error, ClientError::Ended { code: CloseCode::Unauthorized, .. }), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_sent_at_most_once_reaches_who_is_there() {
+    let server = NativeServer::open().await;
+    let (here, sender) = (server.client(), server.client());
+    let mut news = soon("a subscription", here.subscribe("news")).await.unwrap();
+    soon("a connection", sender.connected()).await.unwrap();
+    sender.emit("news", "by the way");
+    match next_event(&mut news).await {
+        Event::Emitted(message) => assert_eq!(text(&message.body), "by the way"),
+        other => panic!("{other:?}"),
+    }
+}
