@@ -123,6 +123,11 @@ impl Duplex {
         body: Reliable,
         bytes: usize,
     ) -> Result<Accepted, Refused> {
+        // The receiver would take more than the peer was told where answers wait.
+        let granted = Sequence::new(self.granted.messages);
+        if sequence >= granted {
+            return Err(Refused::Messages { sequence, granted });
+        }
         self.receiver.accept(sequence, body, bytes)
     }
 

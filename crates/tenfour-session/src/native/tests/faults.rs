@@ -241,3 +241,29 @@ fn a_flood_ends_at_the_credit() {
     let events = core::iter::from_fn(|| server.poll_event()).count();
     assert_eq!(events, 256 + 1, "one subscription was consumed: 256 requests, and the end");
 }
+
+/// Who asks and takes no answers is granted no more; if it goes on all the same, that is the end, and not memory.
+#[test]
+fn answers_that_nobody_takes_end_at_the_grant() {
+    let (_, mut server) = pair();
+    let refusal = wire::Refusal { reason: wire::RefusalReason::Forbidden, retry_after_ms: None };
+    let mut answered = 0;
+    for sequence in 1..10_000 {
+        let (request, channel, start) = (sequence, "d".into(), wire::Start::Live);
+        let subscribe = Reliable::Subscribe(wire::Subscribe { request, channel, start });
+        server.handle_input(NOW, Input::Bytes(to_bytes(&reliable(sequence, subscribe))));
+        while let Some(event) = server.poll_event() {
+            server.consumed(NOW, event.cost());
+            match event {
+                ServerEvent::Subscribe { request, .. } => {
+                    answered += 1;
+                    server.subscribed(NOW, request, Err(refusal));
+                }
+                event => assert_eq!(event, ServerEvent::Closed(Closed::Fault(CloseCode::FlowControl))),
+            }
+        }
+        core::iter::from_fn(|| server.poll_transmit(NOW)).for_each(drop);
+    }
+    assert!((256..=3 * 256).contains(&answered), "{answered} answers wait");
+    assert!(server.is_finished());
+}
