@@ -42,17 +42,15 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// At most `units` in each `period`, and at most `burst` at once; zero counts as one.
+    /// At most `units` in each `period`, and at most `burst` at once; zero counts as one. What takes longer than 146 years,
+    /// be it one unit or a whole burst, counts as what takes so long.
     ///
     /// A unit is whatever the caller charges for: a message, or a byte.
     #[must_use]
     pub fn new(units: u64, period: Duration, burst: u64) -> Self {
         let interval = period.as_nanos().div_ceil(u128::from(units.max(1)));
-        Self {
-            interval: u64::try_from(interval).unwrap_or(u64::MAX).max(1),
-            burst: burst.max(1),
-            patience: Duration::ZERO,
-        }
+        let interval = u64::try_from(interval).unwrap_or(LONGEST).clamp(1, LONGEST);
+        Self { interval, burst: burst.clamp(1, LONGEST / interval), patience: Duration::ZERO }
     }
 
     /// Delays by up to so long what would be rejected. The default is not at all.
@@ -68,9 +66,13 @@ impl Limit {
     }
 
     fn tolerance(&self) -> u64 {
-        self.interval.saturating_mul(self.burst)
+        self.interval * self.burst
     }
 }
+
+/// The longest time for a burst, in nanoseconds: a quarter of what there is, so that what is charged on top of one does not
+/// reach the end of time, where everything would pass.
+const LONGEST: u64 = u64::MAX / 4;
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -152,6 +154,19 @@ mod tests {
         )
     }
 
+    #[test]
+    fn a_limit_that_is_out_of_all_proportion_still_limits() {
+        let forever = Limit::new(1, Duration::MAX, 1);
+        let vast = Limit::new(1, Duration::from_secs(86_400), u64::MAX);
+        for limit in [forever, vast] {
+            let (mut gcra, now) = (Gcra::new(), Instant::from_micros(1_000_000));
+            assert_eq!(gcra.check(&limit, 1, now), Outcome::Accept);
+            let passed =
+                (0..1_000_000_u64).take_while(|_| gcra.check(&limit, 1, now) == Outcome::Accept).count();
+            assert!(passed < 1_000_000, "{limit:?} lets everything through");
+        }
+    }
+
     proptest! {
         /// In any stretch of time no more passes than the burst and the rate allow, exactly; with delays, to a microsecond.
         #[test]
@@ -209,7 +224,9 @@ mod tests {
     fn the_ends_of_the_ranges_saturate() {
         let limit = Limit::new(0, Duration::MAX, u64::MAX);
         let mut gcra = Gcra::new();
-        assert_eq!(gcra.check(&limit, u64::MAX, Instant::from_micros(u64::MAX)), Outcome::Accept);
+        assert_eq!(limit.burst(), 1, "one alone takes longer than there is time");
+        assert_eq!(gcra.check(&limit, u64::MAX, Instant::ZERO), Outcome::TooLarge);
+        assert_eq!(gcra.check(&limit, 1, Instant::from_micros(u64::MAX)), Outcome::Accept);
         let limit = Limit::new(u64::MAX, Duration::ZERO, 0);
         assert_eq!(Gcra::new().check(&limit, 2, Instant::ZERO), Outcome::TooLarge);
         assert_eq!(Gcra::new().check(&limit, 1, Instant::ZERO), Outcome::Accept);

@@ -376,7 +376,7 @@ impl<P> Window<P> {
         if held > self.config.bytes {
             return Some(Cause::TooLarge);
         }
-        if self.len() >= self.config.messages as u64 || self.bytes + held > self.config.bytes {
+        if self.len() >= self.config.messages as u64 || held > self.config.bytes - self.bytes {
             return Some(Cause::Window);
         }
         (!self.charged.plus(charge).fits(self.granted)).then_some(Cause::Credit)

@@ -50,6 +50,15 @@ fn transmitted(window: &mut Window<u32>, now: Instant) -> Vec<u64> {
 }
 
 #[test]
+fn a_window_without_a_bound_in_bytes_does_not_overflow() {
+    let mut window = Window::new(Config { messages: 4, bytes: usize::MAX });
+    window.grant(Credit::UNLIMITED);
+    window.push('a', usize::MAX, None).expect("there is room");
+    assert!(!window.has_capacity(1));
+    assert_eq!(window.push('b', 1, None).map_err(|full| full.cause), Err(Cause::Window));
+}
+
+#[test]
 fn what_a_peer_says_of_the_future_changes_nothing() {
     let mut window = flying(3);
     window.push(3, 1, None).expect("room");
