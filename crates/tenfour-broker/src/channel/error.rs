@@ -42,12 +42,13 @@ pub enum PublishError {
         /// [`Config::message_bytes`](super::Config::message_bytes).
         limit: usize,
     },
-    /// Too many publications wait for their commit.
+    /// Too many publications wait for their commit, or to be polled, or they have too many bytes.
     #[error(
-        "{limit} publications are in flight; publish again when one is answered, or raise `Config::in_flight`"
+        "as much is in flight as may be, {limit} publications or bytes; publish again when one is answered, or raise `Config::in_flight` or `Config::in_flight_bytes`"
     )]
     Full {
-        /// [`Config::in_flight`](super::Config::in_flight), or its bytes.
+        /// [`Config::in_flight`](super::Config::in_flight) or
+        /// [`Config::in_flight_bytes`](super::Config::in_flight_bytes), whichever was reached.
         limit: usize,
     },
     /// The publisher is over its rate. The message's number is not used up.

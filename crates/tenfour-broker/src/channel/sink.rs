@@ -17,8 +17,9 @@ pub trait Sink {
     /// has become of it, after [`Channels::resume_reading`](super::Channels::resume_reading).
     fn deliver(&mut self, to: SubscriberId, item: Item<'_>) -> Taken;
 
-    /// An entry is committed: called once for each, in the log's order, before it is delivered to anyone. For whoever
-    /// hears of all channels, such as the rooms of other protocols.
+    /// An entry is committed: called once for each, in the log's order, before it is delivered to anyone. One that has
+    /// expired by then, or cannot be read, is left out. For whoever hears of all channels, such as the rooms of other
+    /// protocols.
     fn committed(&mut self, entry: &Entry, message: &Message) {
         let _ = (entry, message);
     }
@@ -38,7 +39,7 @@ pub enum Taken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Item<'a> {
-    /// The first item of each subscription: from where it goes on, or that it does not.
+    /// The first item of each subscription, where the log could be read: from where it goes on, or that it does not.
     Subscribed {
         /// The channel.
         channel: ChannelNumber,

@@ -84,8 +84,10 @@ impl Table {
         removed
     }
 
-    /// A new channel takes the number of the one that has been idle the longest, once enough are.
-    fn add(&mut self, name: &ByteString) -> ChannelNumber {
+    /// A new channel takes the number of the one that has been idle the longest, once enough are. Its name is copied: it
+    /// may have been cut out of a larger buffer, which would be kept with it.
+    fn add(&mut self, name: &str) -> ChannelNumber {
+        let name = ByteString::from(name);
         let channel = Channel {
             name: name.clone(),
             head: Offset::START,
@@ -104,7 +106,7 @@ impl Table {
                 ChannelNumber::at(self.channels.len() - 1)
             }
         };
-        self.names.insert(name.clone(), number);
+        self.names.insert(name, number);
         number
     }
 }

@@ -104,6 +104,8 @@ impl Server {
         };
         match result {
             Ok(number) => {
+                // The broker's name, which all share; the client's was cut out of a read buffer, and would keep it.
+                let channel = self.channels.name(number).cloned().unwrap_or(channel);
                 session.subscriptions.insert(number, Subscribing { channel, request });
             }
             Err(refusal) => self.answer(now, id, Answer::Refused { request, refusal }, peers),

@@ -494,3 +494,15 @@ fn a_failed_append_of_many_producers_is_dealt_with_in_one_pass() {
     assert_eq!(failed, [0, 1, 2, 3, 4, 5, 6, 8, 9, 10], "in order, each once");
     assert_eq!(append(&mut channels).1.len(), 2, "what has no producer goes on");
 }
+
+/// A name that was cut out of a read buffer keeps all of that buffer.
+#[test]
+fn a_channel_does_not_keep_the_buffer_that_its_name_came_in() {
+    let mut channels = channels(|_| {});
+    let buffer = Bytes::from(vec![b'a'; 65_536]);
+    let name = ByteString::try_from(buffer.slice(..9)).expect("ASCII");
+    let number = channels.subscribe(SubscriberId(1), &name, Start::Live).expect("within the bounds");
+    drop(name);
+    assert!(channels.name(number).is_some_and(|name| name.len() == 9));
+    assert!(buffer.is_unique());
+}

@@ -1,6 +1,7 @@
 //! What a server holds at most.
 
 use super::*;
+use alloc::collections::BTreeSet;
 
 fn with(change: impl FnOnce(&mut Limits)) -> World {
     let mut config = Config::default();
@@ -114,6 +115,22 @@ fn subscriptions_and_publications_of_a_session_are_bounded() {
     world.publish(client, publication("a", "hello again"));
     world.settle();
     assert_eq!(world.clients[client].published.iter().filter(|(_, result)| result.is_ok()).count(), 3);
+}
+
+#[test]
+fn the_subscribers_of_a_channel_share_its_name() {
+    let mut world = World::new();
+    for _ in 0..2 {
+        let client = world.join("ada");
+        world.subscribe(client, "news", Start::Live);
+    }
+    world.settle();
+    let names: BTreeSet<_> = (1..=2)
+        .filter_map(|id| world.server.sessions.get(SessionId(id)))
+        .flat_map(|session| session.subscriptions.values())
+        .map(|subscribing| subscribing.channel.as_ptr())
+        .collect();
+    assert_eq!(names.len(), 1, "none is a part of a read buffer, which it would keep");
 }
 
 #[test]
