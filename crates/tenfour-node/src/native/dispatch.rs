@@ -197,6 +197,9 @@ impl Server {
         peers: &mut impl Peers,
     ) {
         let Some(session) = self.sessions.get_mut(id) else { return };
+        if session.requests.contains(&request) {
+            return self.dismiss(now, id, CloseCode::ProtocolError, peers);
+        }
         if session.requests.len() >= self.config.limits.requests_per_session {
             let result =
                 Err(ByteString::from_static("too many requests are open; ask again after an answer"));
@@ -214,9 +217,14 @@ impl Server {
         if let Err(AcknowledgeError::FromFuture { .. }) = acknowledged
             && !may_be_late
         {
-            self.reach_session(id, peers, |connection| connection.close(now.mono, CloseCode::FutureAck));
-            self.leave(id, LeaveReason::Closed(CloseCode::FutureAck));
+            self.dismiss(now, id, CloseCode::FutureAck, peers);
         }
+    }
+
+    /// Ends the session of a client that broke the protocol.
+    fn dismiss(&mut self, now: Now, id: SessionId, code: CloseCode, peers: &mut impl Peers) {
+        self.reach_session(id, peers, |connection| connection.close(now.mono, code));
+        self.leave(id, LeaveReason::Closed(code));
     }
 
     /// A connection is over: its session is parked, unless it has ended for good.

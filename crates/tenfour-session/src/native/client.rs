@@ -10,6 +10,7 @@ use super::{
     calls::calls,
     link::{Duplex, Link, Side, take_bytes},
     outgoing::Outgoing,
+    requests::Requests,
     state::State,
     translate::{
         credit_to_wire, loss_from_wire, publication_to_wire, range, receipt_from_wire, rejection_from_wire,
@@ -67,9 +68,7 @@ struct Kept {
     subscriptions: Subscriptions,
     /// Publications that have no answer, by their number.
     publications: BTreeSet<Sequence>,
-    /// Requests that have no answer.
-    requests: BTreeSet<RequestId>,
-    next_request: u64,
+    requests: Requests,
     /// Whether there has been a session: then a new one is not [`Resumption::Fresh`].
     begun: bool,
 }
@@ -212,15 +211,9 @@ impl ClientSession {
     /// # Errors
     /// As of [`publish`](Self::publish).
     pub fn request(&mut self, now: Instant, message: Message) -> Result<RequestId, SendError> {
-        if self.kept.requests.len() >= self.link.config.unanswered {
-            return Err(SendError::TooManyUnanswered);
-        }
-        let request = self.kept.next_request;
-        self.link.push(Outgoing::frame(Reliable::Request(wire::Request { request, message })), None)?;
-        self.kept.next_request += 1;
-        self.kept.requests.insert(RequestId(request));
+        let request = self.kept.requests.ask(&mut self.link, message)?;
         self.settle(now);
-        Ok(RequestId(request))
+        Ok(request)
     }
 
     /// Answers [`ClientEvent::Request`]. An answer that is too large for the server becomes an error that says so.
@@ -340,7 +333,7 @@ impl ClientSession {
         self.link.rebase();
         self.kept.subscriptions.rebase();
         let publications = core::mem::take(&mut self.kept.publications);
-        let requests = core::mem::take(&mut self.kept.requests);
+        let requests = self.kept.requests.abandon();
         let publications = publications.into_iter().map(Unanswered::Publication);
         let unanswered = publications.chain(requests.into_iter().map(Unanswered::Request));
         unanswered.for_each(|unanswered| self.events.push(ClientEvent::Unanswered(unanswered)));
@@ -473,7 +466,7 @@ impl Side for ClientSession {
             }
             Reliable::Reply(wire::Reply { request, result }) => {
                 let request = RequestId(request);
-                self.kept.requests.remove(&request).then_some(ClientEvent::Reply { request, result })
+                self.kept.requests.answered(request).then_some(ClientEvent::Reply { request, result })
             }
             Reliable::Void { .. } => None,
             body => self.handle_entry(body)?,

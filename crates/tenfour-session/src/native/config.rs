@@ -33,7 +33,7 @@ pub struct Config {
     pub close_timeout: Duration,
     /// What may wait of messages that are sent at most once.
     pub emit: at_most_once::Config,
-    /// How many of the client's publications and, apart from them, requests may wait for an answer: 1024.
+    /// How many of the client's publications and, apart from them, of either side's requests may wait for an answer: 1024.
     pub unanswered: usize,
     /// How many channels a client may subscribe to: 1024.
     pub subscriptions: usize,

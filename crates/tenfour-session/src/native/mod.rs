@@ -14,6 +14,7 @@ mod io;
 mod link;
 mod liveness;
 mod outgoing;
+mod requests;
 mod server;
 mod state;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::{
     calls::calls,
     link::{Duplex, Link, Side, take_bytes},
     outgoing::{self, Outgoing},
+    requests::Requests,
     state::State,
     translate::{
         credit_to_wire, loss_to_wire, millis, millis_u32, producer_from_wire, receipt_to_wire,
@@ -46,7 +47,7 @@ pub struct ServerSession {
     /// What the client said, until it is answered; on a pipe that may lose the answer, for longer.
     hello: Option<Box<Hello>>,
     session: Option<Standing>,
-    next_request: u64,
+    requests: Requests,
 }
 
 /// What every connection of a session is told alike.
@@ -65,7 +66,7 @@ pub struct ServerJournal(Box<Kept>);
 struct Kept {
     duplex: Duplex,
     standing: Standing,
-    next_request: u64,
+    requests: Requests,
 }
 
 /// How a client is let in with a new session.
@@ -133,7 +134,7 @@ impl ServerSession {
             events: EventQueue::new(),
             hello: None,
             session: None,
-            next_request: 0,
+            requests: Requests::default(),
         }
     }
 
@@ -168,9 +169,9 @@ impl ServerSession {
         let Claim { next, first_held } = journal.0.duplex.claim();
         match journal.0.duplex.decide(&claim) {
             Session::Exact { retransmit_from } => {
-                let Kept { duplex, standing, next_request } = *journal.0;
+                let Kept { duplex, standing, requests } = *journal.0;
                 self.link.resume(duplex, retransmit_from);
-                self.next_request = next_request;
+                self.requests = requests;
                 let outcome = Outcome::Exact { next: next.get(), first_held: first_held.get() };
                 self.open(now, standing, token, generation, outcome);
                 Ok(())
@@ -318,15 +319,14 @@ impl ServerSession {
         self.push(now, Reliable::CaughtUp(wire::CaughtUp { channel, offset: offset.get() }))
     }
 
-    /// Asks the client's application.
+    /// Asks the client's application. [`ServerEvent::Reply`] brings its answer, once.
     ///
     /// # Errors
-    /// As of [`deliver`](Self::deliver).
+    /// As of [`deliver`](Self::deliver), and [`SendError::TooManyUnanswered`].
     pub fn request(&mut self, now: Instant, message: Message) -> Result<RequestId, SendError> {
-        let request = self.next_request;
-        self.push(now, Reliable::Request(wire::Request { request, message }))?;
-        self.next_request += 1;
-        Ok(RequestId(request))
+        let request = self.requests.ask(&mut self.link, message)?;
+        self.settle(now);
+        Ok(request)
     }
 
     fn push(&mut self, now: Instant, body: Reliable) -> Result<(), SendError> {
@@ -356,7 +356,11 @@ impl ServerSession {
     pub fn take_journal(&mut self) -> Option<ServerJournal> {
         let standing = self.session.take()?;
         let duplex = self.link.fence();
-        Some(ServerJournal(Box::new(Kept { duplex, standing, next_request: self.next_request })))
+        Some(ServerJournal(Box::new(Kept {
+            duplex,
+            standing,
+            requests: core::mem::take(&mut self.requests),
+        })))
     }
 
     fn settle(&mut self, now: Instant) {
@@ -446,7 +450,12 @@ impl Side for ServerSession {
                 ServerEvent::Request { request: RequestId(request.request), message: request.message }
             }
             Reliable::Reply(reply) => {
-                ServerEvent::Reply { request: RequestId(reply.request), result: reply.result }
+                let event = ServerEvent::Reply { request: RequestId(reply.request), result: reply.result };
+                if !self.requests.answered(RequestId(reply.request)) {
+                    self.link.consume(now, event.cost());
+                    return Ok(());
+                }
+                event
             }
             Reliable::Void { charge } => {
                 self.link.consume(now, Cost { messages: 1, bytes: charge });

@@ -97,3 +97,33 @@ fn a_word_to_one_application() {
     world.cut(client);
     assert!(!world.server.tell(session, &message("psst"), &mut world.connections));
 }
+
+/// A number that is in use names two questions with one answer, and would get around the bound.
+#[test]
+fn a_request_whose_number_is_in_use_ends_the_session() {
+    let (mut world, client, session, request) = asked();
+    let again = wire::Reliable::Request(wire::Request { request: request.get(), message: text("why?") });
+    world.inject(client, wire::Frame::Reliable { sequence: None, body: again });
+    world.settle();
+    let left = Event::Left { session, reason: LeaveReason::Closed(CloseCode::ProtocolError) };
+    assert_eq!(world.events.last(), Some(&left), "and the application is asked once");
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_is_not_heard() {
+    let mut world = World::new();
+    let client = world.join("ada");
+    let session = world.session_of(client);
+    let asked =
+        world.server.request(world.now, session, &message("are you there?"), &mut world.connections).unwrap();
+    world.settle();
+    for (request, says) in [(asked.get() + 1, "forged"), (asked.get(), "yes"), (asked.get(), "no")] {
+        let reply = wire::Reply { request, result: Ok(text(says)) };
+        let sequence = Some(u64::from(says != "forged") + u64::from(says == "no"));
+        world.inject(client, wire::Frame::Reliable { sequence, body: wire::Reliable::Reply(reply) });
+        world.settle();
+    }
+    let replies = world.events.iter().filter(|event| matches!(event, Event::Reply { .. }));
+    let yes = Event::Reply { session, request: asked, result: Ok(message("yes")) };
+    assert_eq!(replies.collect::<Vec<_>>(), [&yes]);
+}
