@@ -1,14 +1,16 @@
 //! The chat on namespace `/`: the room's decisions, told to its people.
 
 use std::{
+    future::ready,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use axum::Router;
 use serde::{Deserialize, Serialize};
 use tenfour::{
-    Auth, Broadcast, BuildError, Handle, HandlerResult, Namespace, Server, Socket, SocketId, State,
+    Auth, Broadcast, BuildError, HandlerResult, Namespace, Server, Socket, SocketId, State,
+    client::CloseCode,
+    native::{Grants, Identity, Rejection},
 };
 use tokio::sync::{Mutex, Notify};
 
@@ -20,8 +22,9 @@ const WELCOMED: &str = "welcomed";
 /// However often people come, go and rename themselves, everyone is told at most this often.
 const PEOPLE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Starts the chat: the router that serves it, and the handle that ends its connections.
-pub(crate) fn start() -> Result<(Router, Handle), BuildError> {
+/// Starts the chat, on a server that also lets in clients of tenfour's own protocol: those that show this token, or everyone if
+/// there is none.
+pub(crate) fn start(token: Option<&str>) -> Result<Server, BuildError> {
     let chat = Arc::new(Chat::new());
     let namespace = Namespace::new(NAMESPACE)
         .state(Arc::clone(&chat))
@@ -30,11 +33,25 @@ pub(crate) fn start() -> Result<(Router, Handle), BuildError> {
         .on("say", say)
         .on("rename", rename)
         .on_disconnect(leave);
-    let server = Server::builder().namespace(namespace).build()?;
-    let handle = server.handle();
-    let everyone = handle.namespace(NAMESPACE).expect("declared above");
+    let builder = Server::builder().namespace(namespace);
+    let server = match token.map(str::to_owned) {
+        Some(token) => builder.authenticate(move |shown, _| ready(who(&token, &shown))),
+        None => builder.open_to_all(),
+    };
+    let server = server.build()?;
+    let everyone = server.handle().namespace(NAMESPACE).expect("declared above");
     tokio::spawn(tell_people(chat, everyone.to(WELCOMED)));
-    Ok((server.into_router(), handle))
+    Ok(server)
+}
+
+/// Whoever shows the token may do everything. How long the comparison takes tells nothing of the token but its length.
+fn who(token: &str, shown: &[u8]) -> Result<Identity, Rejection> {
+    let differ = token.bytes().zip(shown).fold(0, |differ, (own, shown)| differ | (own ^ shown));
+    if differ == 0 && token.len() == shown.len() {
+        return Ok(Identity::new("bearer of the token", Grants::all()));
+    }
+    let reason = "the token is another one".into();
+    Err(Rejection { code: CloseCode::Unauthorized, retry_after: None, reason })
 }
 
 struct Chat {

@@ -3,17 +3,20 @@
 
 use std::{io::IsTerminal, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
 mod chat;
+mod connect;
 mod page;
+mod publish;
 mod room;
 mod serve;
 mod signals;
 #[cfg(feature = "simulate")]
 mod simulate;
+mod subscribe;
 
 /// A real-time server that stock Socket.IO clients connect to. Without a command, it serves.
 #[derive(Debug, Parser)]
@@ -22,23 +25,20 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    serve: ServeArgs,
+    serve: serve::ServeArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serves Socket.IO clients, and a chat page that shows it at work
-    Serve(ServeArgs),
+    /// Serves Socket.IO clients, clients of tenfour's own protocol, and a chat page that shows it at work
+    Serve(serve::ServeArgs),
+    /// Publishes messages to a channel, and ends when they are committed
+    Publish(publish::PublishArgs),
+    /// Prints what is published to channels
+    Subscribe(subscribe::SubscribeArgs),
     /// Runs worlds of clients, links, a server and its log in virtual time, and judges them; fails if anything breaks
     #[cfg(feature = "simulate")]
     Simulate(simulate::SimulateArgs),
-}
-
-#[derive(Debug, Args)]
-struct ServeArgs {
-    /// Host and port to listen on; port 0 takes any free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
-    listen: String,
 }
 
 #[tokio::main]
@@ -46,7 +46,9 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr();
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-        Command::Serve(args) => exit(serve::serve(&args.listen).await.map(|()| ExitCode::SUCCESS)),
+        Command::Serve(args) => exit(serve::serve(&args).await.map(|()| ExitCode::SUCCESS)),
+        Command::Publish(args) => exit(publish::publish(args).await),
+        Command::Subscribe(args) => exit(subscribe::subscribe(args).await),
         #[cfg(feature = "simulate")]
         Command::Simulate(args) => exit(simulate::simulate(&args).map(ExitCode::from)),
     }

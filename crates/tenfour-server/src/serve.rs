@@ -1,13 +1,25 @@
-//! `tenfour serve`: one listener, the page and the chat on it, until it is told to stop.
+//! `tenfour serve`: the page, the chat and the native protocol, until it is told to stop.
 
 use std::{
+    convert::Infallible,
+    fmt::Display,
     future::IntoFuture,
     io::{self, ErrorKind, Write},
     net::SocketAddr,
+    path::{Path, PathBuf},
     pin::pin,
+    sync::Arc,
     time::Duration,
 };
 
+use clap::Args;
+use tenfour::{
+    Server,
+    rustls::{
+        self, ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
 use tokio::{net::TcpListener, sync::oneshot, time::timeout};
 use tracing::{info, warn};
 
@@ -16,11 +28,33 @@ use crate::{chat, page, signals::Signals};
 /// How long connections may take to end in order.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Where to serve, and whom.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Host and port to listen on; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
+    listen: String,
+    /// Host and port to listen on for tenfour's own protocol; `none` for none
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7410")]
+    tcp: String,
+    /// A certificate and those that vouch for it, in PEM: then tenfour's own protocol is served with TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// What clients of tenfour's own protocol have to show; without it, everyone is let in
+    #[arg(long, value_name = "TOKEN", env = "TENFOUR_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
 /// What keeps it from serving, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    #[error("cannot listen on {address}: {source}. {}", advice(.source.kind()))]
-    Listen { address: String, source: io::Error },
+    #[error("cannot listen on {address}: {source}. {}", advice(.source.kind(), .option))]
+    Listen { address: String, option: &'static str, source: io::Error },
+    #[error("cannot use {path:?} for TLS: {problem}")]
+    Tls { path: PathBuf, problem: String },
     #[error("cannot hear signals: {0}. Check the limit of open files (ulimit -n)")]
     Signals(io::Error),
     #[error("cannot set up the chat: {0}")]
@@ -29,21 +63,35 @@ pub(crate) enum ServeError {
     Serve(io::Error),
 }
 
-/// Serves on `address`, a host and a port, until Ctrl-C or SIGTERM.
-pub(crate) async fn serve(address: &str) -> Result<(), ServeError> {
-    let cannot_listen = |source| ServeError::Listen { address: address.to_owned(), source };
-    let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
-    let local = listener.local_addr().map_err(cannot_listen)?;
+/// Serves until Ctrl-C or SIGTERM.
+pub(crate) async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
+    let (listener, local) = listen(&args.listen, "--listen").await?;
+    let native = match &*args.tcp {
+        "none" => None,
+        address => Some(listen(address, "--tcp").await?),
+    };
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(certificates), Some(key)) => Some(Arc::new(tls(certificates, key)?)),
+        _ => None,
+    };
     let mut signals = Signals::new().map_err(ServeError::Signals)?;
-    let (chat, sockets) = chat::start()?;
+    let server = chat::start(args.token.as_deref())?;
+    let sockets = server.handle();
+    let mut lines = vec![format!("listening on http://{local}")];
+    if let Some((listener, local)) = native {
+        let scheme = if tls.is_some() { "tls" } else { "tcp" };
+        lines.push(format!("listening on {scheme}://{local}"));
+        tokio::spawn(serve_native(server.clone(), listener, tls));
+    }
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let service = page::router().merge(chat).into_make_service_with_connect_info::<SocketAddr>();
+    let service =
+        page::router().merge(server.into_router()).into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, service).with_graceful_shutdown(async {
         let _ = stopped.await;
     });
     let mut serving = pin!(serving.into_future());
-    announce(local);
+    announce(&lines);
     tokio::select! {
         ended = &mut serving => return ended.map_err(ServeError::Serve),
         () = signals.next() => info!("stopping: no new sessions, {GRACE:?} for those there are"),
@@ -65,23 +113,59 @@ pub(crate) async fn serve(address: &str) -> Result<(), ServeError> {
     ended.map_err(ServeError::Serve)
 }
 
-/// The one line that says it is ready, and where: whoever started it may wait for it.
-fn announce(local: SocketAddr) {
-    if let Err(error) = writeln!(io::stdout(), "listening on http://{local}") {
-        warn!(%error, "nobody reads standard output; listening on http://{local}");
+async fn listen(address: &str, option: &'static str) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let cannot_listen = |source| ServeError::Listen { address: address.to_owned(), option, source };
+    let listener = TcpListener::bind(address).await.map_err(cannot_listen)?;
+    let local = listener.local_addr().map_err(cannot_listen)?;
+    Ok((listener, local))
+}
+
+async fn serve_native(server: Server, listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> Infallible {
+    match tls {
+        Some(tls) => server.serve_native_tls(listener, tls).await,
+        None => server.serve_native(listener).await,
     }
 }
 
-fn advice(kind: ErrorKind) -> &'static str {
+fn tls(certificates: &Path, key: &Path) -> Result<ServerConfig, ServeError> {
+    fn fails(path: &Path) -> impl Fn(&dyn Display) -> ServeError {
+        move |problem| ServeError::Tls { path: path.to_owned(), problem: problem.to_string() }
+    }
+    let (bad_certificates, bad_key) = (fails(certificates), fails(key));
+    let chain = CertificateDer::pem_file_iter(certificates)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| bad_certificates(&error))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| bad_key(&error))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(|error| bad_certificates(&error))
+}
+
+/// The lines that say it is ready, and where: whoever started it may wait for the first.
+fn announce(lines: &[String]) {
+    for line in lines {
+        if let Err(error) = writeln!(io::stdout(), "{line}") {
+            warn!(%error, "nobody reads standard output; {line}");
+        }
+    }
+}
+
+fn advice(kind: ErrorKind, option: &str) -> String {
     match kind {
         ErrorKind::AddrInUse => {
-            "Stop the program that uses it, or choose another port with --listen; port 0 takes any free one"
+            format!(
+                "Stop the program that uses it, or choose another port with {option}; port 0 takes any free one"
+            )
         }
         ErrorKind::AddrNotAvailable => {
-            "This machine has no such address: choose one of its own with --listen, or 0.0.0.0 for all"
+            format!(
+                "This machine has no such address: choose one of its own with {option}, or 0.0.0.0 for all"
+            )
         }
-        ErrorKind::PermissionDenied => "Choose a port from 1024 on with --listen",
-        ErrorKind::InvalidInput => "An address is a host and a port, such as 127.0.0.1:3000",
-        _ => "Choose another address with --listen",
+        ErrorKind::PermissionDenied => format!("Choose a port from 1024 on with {option}"),
+        ErrorKind::InvalidInput => "An address is a host and a port, such as 127.0.0.1:3000".to_owned(),
+        _ => format!("Choose another address with {option}"),
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tenfour::client::{
-    Accepted, Acknowledge, Client, Event, FileCursors, FileOutbox, From, PublishOptions, Reason, Start,
+    Accepted, Acknowledge, Client, Event, FileCursors, FileOutbox, PublishOptions, Reason, Start,
     SubscribeOptions, Subscription,
 };
 use tenfour_testkit::proxy::Proxy;
@@ -131,7 +131,7 @@ async fn cursors_and_the_outbox_outlive_the_client() {
             .unwrap()
     };
     let earliest =
-        SubscribeOptions { from: From::Saved { or: Start::Earliest }, acknowledge: Acknowledge::OnNext };
+        SubscribeOptions { from: StartAt::Saved { or: Start::Earliest }, acknowledge: Acknowledge::OnNext };
 
     let first = start();
     for number in 0..10 {

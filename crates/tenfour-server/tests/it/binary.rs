@@ -23,7 +23,7 @@ fn run(arguments: &[&str]) -> Output {
 
 #[test]
 fn every_file_of_the_page_is_served_under_the_policy() {
-    let server = Server::start(&["serve", "--listen", "127.0.0.1:0"]);
+    let server = Server::start(&["serve", "--listen", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]);
     for (path, content_type, word) in [
         ("/", "text/html; charset=utf-8", "<!doctype html>"),
         ("/app.js", "text/javascript; charset=utf-8", "import"),
@@ -91,7 +91,7 @@ fn both_signals_end_it_in_order() {
         let mut server = Server::start(&ANY_PORT);
         server.signal(signal);
         assert_eq!(server.wait().code(), Some(0), "{signal}");
-        assert_eq!(server.rest_of_stdout(), "", "the ready line is all of standard output");
+        assert_eq!(server.rest_of_stdout(), "", "the ready lines are all of standard output");
         assert!(TcpStream::connect(server.address).is_err(), "it no longer listens");
     }
 }

@@ -2,6 +2,7 @@
 
 mod binary;
 mod chat;
+mod native;
 mod server;
 #[cfg(unix)]
 mod shutdown;

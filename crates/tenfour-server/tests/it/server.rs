@@ -6,13 +6,15 @@ use std::{
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
 };
 
-pub(crate) const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
+pub(crate) const ANY_PORT: [&str; 4] = ["--listen", "127.0.0.1:0", "--tcp", "127.0.0.1:0"];
 
 /// A running server, ended with the test.
 pub(crate) struct Server {
     child: Child,
     stdout: BufReader<ChildStdout>,
     pub(crate) address: SocketAddr,
+    /// Where it speaks its own protocol, as a URL.
+    pub(crate) native: String,
 }
 
 impl Server {
@@ -20,11 +22,15 @@ impl Server {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut child = tenfour(arguments).stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let mut line = String::new();
-        stdout.read_line(&mut line).expect("a line");
-        let address = line.trim_end().strip_prefix("listening on http://").expect("the ready line");
+        let mut ready = || {
+            let mut line = String::new();
+            stdout.read_line(&mut line).expect("a line");
+            line.trim_end().strip_prefix("listening on ").expect("a ready line").to_owned()
+        };
+        let (http, native) = (ready(), ready());
+        let address = http.strip_prefix("http://").expect("HTTP comes first");
         let address = address.parse().expect("an address");
-        Self { child, stdout, address }
+        Self { child, stdout, address, native }
     }
 
     /// Sends a signal, such as `-TERM`.
@@ -38,7 +44,7 @@ impl Server {
         self.child.wait().expect("it ends")
     }
 
-    /// What it printed behind the ready line, once it has ended.
+    /// What it printed behind the ready lines, once it has ended.
     pub(crate) fn rest_of_stdout(&mut self) -> String {
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).expect("text");

@@ -8,7 +8,7 @@ use super::{
     message::Stored,
     publisher::{Publisher, Waiter},
     store::{CursorStore, Flush},
-    subscription::{Content, EMITTED, From, Item},
+    subscription::{Content, EMITTED, Item, StartAt},
     transport::Transport,
 };
 use bytes::Bytes;
@@ -98,7 +98,7 @@ pub(super) struct Charge {
 pub(super) struct Wish {
     pub(super) channel: ByteString,
     pub(super) id: u64,
-    pub(super) from: From,
+    pub(super) from: StartAt,
     pub(super) items: mpsc::UnboundedSender<Item>,
     pub(super) emitted: Arc<AtomicUsize>,
     pub(super) begun: oneshot::Sender<Result<(), SubscribeError>>,
@@ -317,8 +317,8 @@ impl Driver {
             return;
         }
         let start = match wish.from {
-            From::Start(start) => start,
-            From::Saved { or } => match self.cursors.load(&wish.channel) {
+            StartAt::Place(start) => start,
+            StartAt::Saved { or } => match self.cursors.load(&wish.channel) {
                 Some((epoch, offset)) => Start::After(Position { epoch, offset }),
                 None => or,
             },

@@ -50,7 +50,7 @@ pub use store::{
     CursorStore, FileCursors, FileOutbox, Flush, MemoryCursors, MemoryOutbox, Outbox, OutboxFull, Pending,
     StoreError,
 };
-pub use subscription::{Acknowledge, Delivery, Event, From, SubscribeOptions, Subscription};
+pub use subscription::{Acknowledge, Delivery, Event, StartAt, SubscribeOptions, Subscription};
 pub use tenfour_tokio::{
     delivery::{
         backoff::Config as Backoff,

@@ -27,9 +27,9 @@ use tokio::sync::mpsc;
 
 /// Where a subscription begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum From {
+pub enum StartAt {
     /// Here.
-    Start(Start),
+    Place(Start),
     /// Behind the position that the client's cursors have of the channel.
     Saved {
         /// Here, where they have none.
@@ -51,14 +51,14 @@ pub enum Acknowledge {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SubscribeOptions {
     /// Where to begin: behind the saved position, else with what is committed from now on.
-    pub from: From,
+    pub from: StartAt,
     /// When a message counts as processed: when the next one is asked for.
     pub acknowledge: Acknowledge,
 }
 
 impl Default for SubscribeOptions {
     fn default() -> Self {
-        Self { from: From::Saved { or: Start::Live }, acknowledge: Acknowledge::OnNext }
+        Self { from: StartAt::Saved { or: Start::Live }, acknowledge: Acknowledge::OnNext }
     }
 }
 
