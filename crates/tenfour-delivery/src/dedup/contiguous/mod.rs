@@ -70,7 +70,7 @@ pub struct Config {
     /// How long after its last message a producer is remembered at least: the advertised window. Default 2 minutes.
     pub idle: Duration,
     /// How far behind the log's end, in positions, a producer's last message must be before it is forgotten, so that a
-    /// jump of the clock alone forgets nobody. Default 100,000.
+    /// jump of the clock alone forgets nobody while there is room. Default 100,000.
     pub span: u64,
 }
 
@@ -86,7 +86,7 @@ pub const OVERSHOOT: usize = 64;
 /// Which messages of which producers are in the log, or on their way to it.
 ///
 /// A producer is forgotten when it has been silent for [`Config::idle`] *and* for [`Config::span`] positions; where the
-/// table is full, either will do. Both are measured by what the log commits, never by a clock, so the state after the
+/// table is full, the time alone will do. Both are measured by what the log commits, never by a clock, so the state after the
 /// same entries is the same. Where no producer may be forgotten and the table is full, a new one is refused
 /// ([`Check::Busy`]).
 ///
@@ -334,7 +334,7 @@ impl<R: Clone> Contiguous<R> {
         let needed = (self.table.len() + 1).saturating_sub(self.config.producers);
         let latest = Committed { ingested: now, ..self.latest };
         needed <= OVERSHOOT
-            && self.table.oldest_first().take(needed).filter(|life| self.may_go(life, latest)).count()
+            && self.table.oldest_first().take(needed).filter(|life| self.is_idle(life, latest)).count()
                 == needed
     }
 
@@ -364,9 +364,8 @@ impl<R: Clone> Contiguous<R> {
         while let Some(life) = self.table.oldest() {
             let over = self.table.lives() > self.config.producers;
             let far_over = self.table.lives() > self.config.producers + OVERSHOOT;
-            let goes = far_over
-                || (over && self.may_go(&life, self.latest))
-                || (self.is_idle(&life, self.latest) && self.is_far(&life, self.latest));
+            let goes =
+                far_over || (self.is_idle(&life, self.latest) && (over || self.is_far(&life, self.latest)));
             if !goes {
                 return;
             }
@@ -375,11 +374,7 @@ impl<R: Clone> Contiguous<R> {
         }
     }
 
-    /// Whether the producer may be forgotten where its place is needed.
-    fn may_go(&self, life: &Life, latest: Committed) -> bool {
-        self.is_idle(life, latest) || self.is_far(life, latest)
-    }
-
+    /// Whether the producer may be forgotten where its place is needed: not before, or what is advertised would not hold.
     fn is_idle(&self, life: &Life, latest: Committed) -> bool {
         let silent = latest.ingested.as_unix_millis().saturating_sub(life.at.ingested.as_unix_millis());
         Duration::from_millis(silent) > self.config.idle

@@ -128,12 +128,13 @@ fn a_full_table_refuses_newcomers_until_someone_may_be_forgotten() {
     let mut state = Contiguous::<u64>::new(config);
     publish(&mut state, producer(1, 0, 0), at(1, 0));
     publish(&mut state, producer(2, 0, 0), at(2, 500));
+    publish(&mut state, producer(2, 0, 1), at(50, 500));
     let third = producer(3, 0, 0);
     assert_eq!(state.check(&third, ANY, WallTime::from_unix_millis(1_000)), Check::Busy);
     let later = WallTime::from_unix_millis(1_001);
     let claim = state.begin(third, ANY, later).expect("the first may go");
     assert_eq!(state.check(&producer(4, 0, 0), ANY, later), Check::Busy, "its place is taken");
-    assert_eq!(state.commit(claim, at(3, 1_001), 3), Ok(()));
+    assert_eq!(state.commit(claim, at(51, 1_001), 51), Ok(()));
     assert_eq!(state.producers(), 2);
     assert_eq!(state.check(&producer(1, 0, 1), ANY, later), Check::Indeterminate);
     assert_eq!(state.check(&producer(2, 0, 0), ANY, later), Check::Duplicate(2));
@@ -238,7 +239,6 @@ impl Model {
     /// Whether a producer whose last message is here may have been forgotten.
     fn is_outside(&self, place: Committed) -> bool {
         self.clock.millis - place.ingested.as_unix_millis() > small().idle.as_millis() as u64
-            || self.clock.position - place.position.get() > small().span
     }
 
     fn commit(&mut self, state: &mut Contiguous<u64>, gap: u64, wait: u64) {

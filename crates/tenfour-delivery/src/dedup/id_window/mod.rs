@@ -46,7 +46,7 @@ pub struct Config {
     /// For how long each is remembered at least: the advertised window. Default 2 minutes.
     pub window: Duration,
     /// How far behind the log's end, in positions, an identifier must be before it is forgotten, so that a jump of the
-    /// clock alone forgets nothing. Default 100,000.
+    /// clock alone forgets nothing while there is room. Default 100,000.
     pub span: u64,
 }
 
@@ -81,7 +81,7 @@ impl Tag {
 /// Which identifiers are in the log, or on their way to it.
 ///
 /// A generation of them is forgotten when its newest is older than [`Config::window`] *and* further back than
-/// [`Config::span`]; where the table is full, either will do. Both are measured by what the log commits, so the state
+/// [`Config::span`]; where the table is full, the time alone will do. Both are measured by what the log commits, so the state
 /// after the same entries is the same. Where nothing may be forgotten and the table is full, a new identifier is refused
 /// ([`Check::Busy`]).
 #[derive(Clone, Debug)]
@@ -259,7 +259,7 @@ impl<R: Clone> IdWindow<R> {
 
     fn has_room(&self, now: WallTime) -> bool {
         let latest = Committed { ingested: now, ..self.latest };
-        let oldest_may_go = || self.generations.front().is_some_and(|oldest| self.may_go(oldest, latest));
+        let oldest_may_go = || self.generations.front().is_some_and(|oldest| self.is_old(oldest, latest));
         self.pending.len() < self.config.pending
             && (self.len() + self.pending.len() < self.config.ids || oldest_may_go())
     }
@@ -288,9 +288,8 @@ impl<R: Clone> IdWindow<R> {
         while let Some(oldest) = self.generations.front() {
             let over = self.len() >= self.config.ids;
             let far_over = self.len() > self.config.ids + self.config.pending;
-            let goes = far_over
-                || (over && self.may_go(oldest, self.latest))
-                || (self.is_old(oldest, self.latest) && self.is_far(oldest, self.latest));
+            let goes =
+                far_over || (self.is_old(oldest, self.latest) && (over || self.is_far(oldest, self.latest)));
             if !goes {
                 return;
             }
@@ -301,11 +300,7 @@ impl<R: Clone> IdWindow<R> {
         }
     }
 
-    /// Whether the generation may be forgotten where its place is needed.
-    fn may_go(&self, generation: &Generation<R>, latest: Committed) -> bool {
-        self.is_old(generation, latest) || self.is_far(generation, latest)
-    }
-
+    /// Whether the generation may be forgotten where its place is needed: not before, or what is advertised would not hold.
     fn is_old(&self, generation: &Generation<R>, latest: Committed) -> bool {
         age(generation.last, latest) > self.config.window
     }
