@@ -4,6 +4,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::{Frame, Place, Reliable, SharedMessage, Target, frame, write::Sink};
 
+/// What is reserved at once for heads and small frames.
+const RESERVE: usize = 1024;
+
 /// Frames on their way to a stream, as pieces to be written in order: small frames together, a large body as it is.
 ///
 /// ```
@@ -80,6 +83,10 @@ impl Pieces {
 
 impl Sink for Pieces {
     fn put(&mut self, bytes: &[u8]) {
+        if self.tail.capacity() - self.tail.len() < bytes.len() {
+            // Pieces that wait keep the buffer: the heads of large bodies would each begin a new one.
+            self.tail.reserve(bytes.len().max(RESERVE));
+        }
         self.tail.extend_from_slice(bytes);
         self.byte_len += bytes.len();
     }
