@@ -33,6 +33,14 @@ impl Delivery {
         let previous = (!self.chained).then_some(self.previous);
         Place { channel: self.channel, previous, advance: self.advance }
     }
+
+    /// What takes the place of a message that will not come: it counts for the same, since its number is the same.
+    pub(super) fn lost(&self, reason: LossReason) -> wire::Lost {
+        let through = self.previous.saturating_add(self.advance);
+        let loss = Loss { after: self.previous, through, count: Count::Exact(1), reason };
+        let charge = if mutant!(CreditLeaks) { 0 } else { self.message.len() as u64 };
+        wire::Lost { channel: self.channel, charge, loss }
+    }
 }
 
 impl Outgoing {
@@ -43,18 +51,7 @@ impl Outgoing {
     /// What takes the place of a frame that has expired: it counts for the same, since its number is the same.
     pub(super) fn expired(&self) -> Reliable {
         match self {
-            Self::Deliver(Delivery { channel, previous, advance, message, .. }) => {
-                Reliable::Lost(wire::Lost {
-                    channel: *channel,
-                    charge: if mutant!(CreditLeaks) { 0 } else { message.len() as u64 },
-                    loss: Loss {
-                        after: *previous,
-                        through: previous.saturating_add(*advance),
-                        count: Count::Exact(1),
-                        reason: LossReason::Ttl,
-                    },
-                })
-            }
+            Self::Deliver(delivery) => Reliable::Lost(delivery.lost(LossReason::Ttl)),
             Self::Frame(_) => Reliable::Void { charge: self.charge() as u64 },
         }
     }
