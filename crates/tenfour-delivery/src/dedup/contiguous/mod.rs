@@ -90,7 +90,7 @@ pub const OVERSHOOT: usize = 64;
 /// same entries is the same. Where no producer may be forgotten and the table is full, a new one is refused
 /// ([`Check::Busy`]).
 ///
-/// `Hash` covers what is committed and what is in flight.
+/// `Hash` covers what is committed and what is in flight, not what failed.
 #[derive(Clone, Debug)]
 pub struct Contiguous<R> {
     config: Config,
@@ -99,6 +99,8 @@ pub struct Contiguous<R> {
     latest: Committed,
     /// Whether there may be, or have been, producers that the table does not know.
     forgotten: bool,
+    /// The first messages of producers that were not known, whose appends failed: nothing of such a producer goes before.
+    due: VecDeque<Producer>,
     attempts: u64,
 }
 
@@ -177,7 +179,7 @@ impl<R: Clone> Contiguous<R> {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let latest = Committed { position: Offset::new(0), ingested: WallTime::default() };
-        Self { config, table: Table::new(), latest, forgotten: false, attempts: 0 }
+        Self { config, table: Table::new(), latest, forgotten: false, due: VecDeque::new(), attempts: 0 }
     }
 
     /// The state behind a log whose beginning is gone; its entries follow, with [`Self::restore`].
@@ -243,6 +245,9 @@ impl<R: Clone> Contiguous<R> {
         let Some(first) = slot.pending.iter().position(|pending| pending.claim == claim) else { return 0 };
         let withdrawn = slot.pending.len() - first;
         slot.pending.truncate(first);
+        if first == 0 && slot.life.is_none() {
+            self.note_due(claim.producer);
+        }
         self.table.drop_if_empty(place);
         withdrawn
     }
@@ -308,7 +313,20 @@ impl<R: Clone> Contiguous<R> {
         }
     }
 
+    /// A producer that is unknown begins anywhere, but not behind its first message, which may come again.
+    fn note_due(&mut self, producer: Producer) {
+        self.due.retain(|due| due.id != producer.id);
+        if self.due.len() >= DUE {
+            self.due.pop_front();
+        }
+        self.due.push_back(producer);
+    }
+
     fn check_unknown(&self, producer: &Producer, now: WallTime) -> Check<R> {
+        let due = self.due.iter().find(|due| (due.id, due.epoch) == (producer.id, producer.epoch));
+        if let Some(due) = due.filter(|due| due.sequence < producer.sequence) {
+            return Check::Gap { expected: due.sequence };
+        }
         let may_be_in_the_log = producer.sequence != ProducerSequence::FIRST && self.forgotten;
         if may_be_in_the_log && !mutant!(ForgottenTakenForNew) {
             Check::Indeterminate
@@ -355,6 +373,7 @@ impl<R: Clone> Contiguous<R> {
         slot.results.push_back(Done { sequence: producer.sequence, payload, result });
         slot.life = Some(Life { epoch: producer.epoch, base, last: producer.sequence, at });
         self.latest = at;
+        self.due.retain(|due| due.id != producer.id);
         self.table.renew(place);
         self.forget();
     }
@@ -390,6 +409,9 @@ impl<R: Hash> Hash for Contiguous<R> {
         (&self.config, &self.table, self.latest, self.forgotten).hash(state);
     }
 }
+
+/// How many producers' failed first messages are remembered.
+const DUE: usize = 1_024;
 
 /// The life of a producer that the log knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -304,3 +304,27 @@ proptest! {
         }
     }
 }
+
+/// Found by the simulator: a server that begins with an empty log is sent an outbox again, the first append fails, and
+/// what was on its way behind it is not taken for the producer's first.
+#[test]
+fn nothing_goes_before_an_unknown_producers_first_message_that_failed() {
+    let mut producers: Contiguous<u64> = Contiguous::new(Config::default());
+    let now = WallTime::default();
+    let message = |sequence| Producer {
+        id: ProducerId::new(1),
+        epoch: ProducerEpoch::new(0),
+        sequence: ProducerSequence::new(sequence),
+    };
+    let payload = Fingerprint::new(1);
+    let claim = producers.begin(message(57), payload, now).expect("an unknown producer begins anywhere");
+    assert_eq!(producers.abort(claim), 1);
+    assert_eq!(
+        producers.check(&message(58), payload, now),
+        Check::Gap { expected: ProducerSequence::new(57) }
+    );
+    let again = producers.begin(message(57), payload, now).expect("it comes again");
+    let place = Committed { position: Offset::new(1), ingested: now };
+    producers.commit(again, place, 1).expect("it was in flight");
+    assert_eq!(producers.check(&message(58), payload, now), Check::New);
+}
