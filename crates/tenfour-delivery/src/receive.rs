@@ -163,6 +163,11 @@ impl<T> Receiver<T> {
         };
     }
 
+    /// Gives memory back that nothing needs. For a session that has fallen silent: the next messages ask for it again.
+    pub fn shrink(&mut self) {
+        self.items.shrink_to_fit();
+    }
+
     /// What to acknowledge. Of more than 32 ranges the lowest are told; the others are when those have closed.
     #[must_use]
     pub fn ack(&self) -> Ack {

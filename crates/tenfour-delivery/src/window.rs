@@ -367,6 +367,11 @@ impl<P> Window<P> {
         (self.granted, self.charged)
     }
 
+    /// Gives memory back that nothing needs. For a session that has fallen silent: the next messages ask for it again.
+    pub fn shrink(&mut self) {
+        self.slots.shrink_to_fit();
+    }
+
     /// What is not acknowledged, in order: for a new session where this one cannot go on.
     pub fn into_unacknowledged(self) -> impl Iterator<Item = (Sequence, Content<P>)> {
         self.slots.into_iter().filter_map(|slot| Some((slot.first, slot.into_content()?)))

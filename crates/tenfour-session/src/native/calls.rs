@@ -17,6 +17,9 @@ macro_rules! calls {
             /// Lets time pass. A call before [`poll_timeout`](Self::poll_timeout) does nothing.
             pub fn handle_timeout(&mut self, now: Instant) {
                 self.link.handle_timeout(now);
+                if self.link.is_silent() {
+                    self.events.shrink();
+                }
                 self.settle(now);
             }
 

@@ -208,6 +208,11 @@ impl Link {
         self.state == State::Open && self.duplex.has_capacity(0)
     }
 
+    /// Whether the peer has been silent for so long that it is pinged.
+    pub(super) fn is_silent(&self) -> bool {
+        self.to_send.ping
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.state == State::Open
     }
@@ -416,6 +421,7 @@ impl Link {
             Some(Beat::Ping) => {
                 self.to_send.ping = true;
                 self.writer.shrink();
+                self.duplex.shrink();
             }
             Some(Beat::Dead) => self.close(now, Closed::Fault(CloseCode::IdleTimeout)),
         }

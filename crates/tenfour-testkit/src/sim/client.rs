@@ -45,6 +45,9 @@ pub(crate) struct Client {
     reading: VecDeque<Cost>,
     /// When what was refused is published again.
     pub(crate) retry_at: Option<Instant>,
+    /// The server does not know any more what this producer has published: it begins a new life, once of everything else it is
+    /// known whether it is in the log.
+    begins_anew: bool,
     forged: Vec<(MessageId, Sequence)>,
     connected: Option<Connected>,
     /// What is left of the last connection's session.
@@ -58,6 +61,8 @@ struct Disk {
     outbox: VecDeque<Outgoing>,
     cursors: Vec<Option<Position>>,
     next_sequence: u64,
+    /// The producer's life.
+    producer: u32,
 }
 
 /// A publication without an answer.
@@ -69,6 +74,18 @@ struct Outgoing {
     ttl: Option<Duration>,
     /// Under which number of the session it was sent.
     sent: Option<Sequence>,
+    doubt: Doubt,
+}
+
+/// What is known of a publication's place in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Doubt {
+    /// It is not there.
+    Absent,
+    /// It was sent, perhaps by an earlier process, and may be there: only under its number can that be found out.
+    Open,
+    /// The server cannot say.
+    Forever,
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -98,6 +115,7 @@ impl Client {
             saved: 0,
             reading: VecDeque::new(),
             retry_at: None,
+            begins_anew: false,
             forged: Vec::new(),
             connected: None,
             journal: None,
@@ -202,7 +220,14 @@ impl Client {
         facts.push(Fact::Offered { by: self.id, message, channel, ttl });
         let sequence = self.memory.next_sequence;
         self.memory.next_sequence += 1;
-        self.memory.outbox.push_back(Outgoing { message, channel, sequence, ttl, sent: None });
+        self.memory.outbox.push_back(Outgoing {
+            message,
+            channel,
+            sequence,
+            ttl,
+            sent: None,
+            doubt: Doubt::Absent,
+        });
         self.dirty = true;
         if mutant!(OutboxForgetsLastWrite) {
             // Sent before it is on the disk.
@@ -221,7 +246,7 @@ impl Client {
     ) -> bool {
         let first_open = self.memory.outbox.front().map_or(self.memory.next_sequence, |first| first.sequence);
         let Some(sequence) = first_open.checked_sub(1) else { return false };
-        let publication = publication(self.id, message, channel, sequence, None);
+        let publication = publication(self.id, self.memory.producer, message, channel, sequence, None);
         let Some(connected) = self.connected.as_mut().filter(|connected| connected.is_welcome) else {
             return false;
         };
@@ -269,7 +294,7 @@ impl Client {
     /// The disk has it: what depended on that can go on.
     pub(crate) fn written(&mut self, now: Instant, facts: &mut Vec<Fact>) {
         let Some(written) = self.writing.take() else { return };
-        let newest = written.next_sequence;
+        let newest = if written.producer == self.memory.producer { written.next_sequence } else { 0 };
         self.saved = self.memory.outbox.partition_point(|outgoing| outgoing.sequence < newest);
         let progress = self.advanced(&written);
         self.disk = written;
@@ -298,13 +323,17 @@ impl Client {
             self.disk = writing;
             facts.push(Fact::Saved { by: self.id });
         }
-        let durable = self.disk.next_sequence;
-        let lost = self.memory.outbox.iter().filter(|outgoing| outgoing.sequence >= durable);
+        let is_lost = |of: &&Outgoing| !self.disk.outbox.iter().any(|kept| kept.message == of.message);
+        let lost = self.memory.outbox.iter().filter(is_lost);
         facts.extend(lost.map(|outgoing| Fact::Forgotten { message: outgoing.message }));
+        self.begins_anew = false;
         facts.extend(self.forged.drain(..).map(|(message, _)| Fact::Forgotten { message }));
         facts.push(Fact::Crashed { client: self.id });
         self.life += 1;
         self.memory.clone_from(&self.disk);
+        for outgoing in &mut self.memory.outbox {
+            outgoing.doubt = Doubt::Open;
+        }
         self.unsend();
         self.saved = self.memory.outbox.len();
         self.dirty = false;
@@ -333,15 +362,20 @@ impl Client {
         if self.retry_at.is_some() {
             return;
         }
+        self.begin_anew();
         let Some(connected) = self.connected.as_mut().filter(|connected| connected.is_welcome) else {
             return;
         };
-        for outgoing in
-            self.memory.outbox.iter_mut().take(self.saved).filter(|outgoing| outgoing.sent.is_none())
-        {
-            let &mut Outgoing { message, channel, sequence, ttl, .. } = outgoing;
-            match connected.session.publish(now, publication(self.id, message, channel, sequence, ttl)) {
-                Ok(sent) => outgoing.sent = Some(sent),
+        let (producer, begins_anew) = (self.memory.producer, self.begins_anew);
+        for outgoing in self.memory.outbox.iter_mut().take(self.saved) {
+            let &mut Outgoing { message, channel, sequence, ttl, sent, doubt } = outgoing;
+            let waits = doubt == Doubt::Forever || (begins_anew && doubt == Doubt::Absent);
+            if waits || sent.is_some() {
+                continue;
+            }
+            let publication = publication(self.id, producer, message, channel, sequence, ttl);
+            match connected.session.publish(now, publication) {
+                Ok(sent) => (outgoing.sent, outgoing.doubt) = (Some(sent), Doubt::Open),
                 Err(_) => return,
             }
         }
@@ -411,14 +445,35 @@ impl Client {
         else {
             return;
         };
-        if result.as_ref().is_err_and(may_pass) {
-            self.memory.outbox[place].sent = None;
+        if let Err(refusal) = &result
+            && (refusal.reason == RefusalReason::Indeterminate || may_pass(refusal))
+        {
+            let is_lost = refusal.reason == RefusalReason::Indeterminate;
+            let outgoing = &mut self.memory.outbox[place];
+            outgoing.sent = None;
+            outgoing.doubt = if is_lost { Doubt::Forever } else { Doubt::Absent };
+            self.begins_anew |= is_lost;
             self.retry_at.get_or_insert(now + RETRY_AFTER);
             return;
         }
         facts.push(answer(self.memory.outbox[place].message, &result));
         self.memory.outbox.remove(place);
         self.saved -= usize::from(place < self.saved);
+        self.dirty = true;
+    }
+
+    fn begin_anew(&mut self) {
+        let in_doubt = self.memory.outbox.iter().any(|outgoing| outgoing.doubt == Doubt::Open);
+        if !self.begins_anew || in_doubt {
+            return;
+        }
+        self.begins_anew = false;
+        self.memory.producer += 1;
+        for (sequence, outgoing) in (0..).zip(&mut self.memory.outbox) {
+            (outgoing.sequence, outgoing.doubt) = (sequence, Doubt::Absent);
+        }
+        self.memory.next_sequence = self.memory.outbox.len() as u64;
+        self.saved = 0;
         self.dirty = true;
     }
 
@@ -563,6 +618,7 @@ fn may_pass(refusal: &Refusal) -> bool {
 
 fn publication(
     by: ClientId,
+    life: u32,
     message: MessageId,
     channel: ChannelId,
     sequence: u64,
@@ -570,7 +626,7 @@ fn publication(
 ) -> Publication {
     let producer = entry::Producer {
         id: ProducerId::new(PRODUCERS + u128::from(by)),
-        epoch: ProducerEpoch::new(0),
+        epoch: ProducerEpoch::new(life),
         sequence: ProducerSequence::new(sequence),
     };
     let message = Letter::Publication(message).write();

@@ -111,16 +111,17 @@ impl Pipe {
     pub(crate) fn send(
         &mut self,
         cargo: Cargo,
+        now: Instant,
         left: Left,
         weather: &Weather,
         rng: &mut Rng,
         faults: &mut Faults,
     ) {
         match self.kind {
-            Kind::Datagram => self.send_datagram(cargo, left, weather, rng, faults),
-            Kind::Stream => self.send_chunk(cargo, left, weather, rng, faults),
+            Kind::Datagram => self.send_datagram(cargo, now, left, weather, rng, faults),
+            Kind::Stream => self.send_chunk(cargo, now, left, weather, rng, faults),
             Kind::Messages => {
-                let at = self.arrival(left.at, weather, rng, faults);
+                let at = self.arrival(now, weather, rng, faults);
                 self.insert(Parcel { at, left, what: cargo });
             }
         }
@@ -156,6 +157,7 @@ impl Pipe {
     fn send_datagram(
         &mut self,
         cargo: Cargo,
+        now: Instant,
         left: Left,
         weather: &Weather,
         rng: &mut Rng,
@@ -164,7 +166,7 @@ impl Pipe {
         if rng.happens(weather.loss) {
             return faults.count(Fault::Loss);
         }
-        let mut at = left.at + weather.latency + jitter(weather, rng);
+        let mut at = now + weather.latency + jitter(weather, rng);
         if rng.happens(weather.delay) {
             faults.count(Fault::Delay);
             at = at + rng.duration(&LATE);
@@ -184,12 +186,13 @@ impl Pipe {
     fn send_chunk(
         &mut self,
         cargo: Cargo,
+        now: Instant,
         left: Left,
         weather: &Weather,
         rng: &mut Rng,
         faults: &mut Faults,
     ) {
-        let mut at = self.arrival(left.at, weather, rng, faults);
+        let mut at = self.arrival(now, weather, rng, faults);
         let mut what = cargo;
         if let Cargo::Bytes(bytes) = &mut what
             && bytes.len() > 1
@@ -247,7 +250,7 @@ mod tests {
     fn send(pipe: &mut Pipe, at: u64, bytes: &'static [u8], weather: &Weather, rng: &mut Rng) -> Faults {
         let left = Left { at: Instant::from_micros(at), wall: WallTime::default() };
         let mut faults = Faults::default();
-        pipe.send(Cargo::Bytes(Bytes::from_static(bytes)), left, weather, rng, &mut faults);
+        pipe.send(Cargo::Bytes(Bytes::from_static(bytes)), left.at, left, weather, rng, &mut faults);
         faults
     }
 

@@ -104,6 +104,13 @@ impl Duplex {
         self.window.bytes().saturating_add(waiting).saturating_add(early).saturating_add(frames)
     }
 
+    /// Gives memory back that nothing needs.
+    pub(super) fn shrink(&mut self) {
+        self.window.shrink();
+        self.receiver.shrink();
+        self.backlog.shrink_to_fit();
+    }
+
     /// Where the last frame leaves a channel, if one was sent.
     pub(in crate::native) fn end(&self, channel: u32) -> Option<Offset> {
         self.ends.get(&channel).copied()

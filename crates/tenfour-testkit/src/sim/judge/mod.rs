@@ -44,6 +44,8 @@ pub struct Judge {
     emits: Emits,
     /// The latest that the server's calendar ever said.
     latest: WallTime,
+    /// When it last jumped.
+    jumped: Instant,
 }
 
 /// What a world's code promises beside the invariants: bounds that they are judged with.
@@ -128,6 +130,7 @@ impl Judge {
             sessions: Sessions::new(rules.clients),
             emits: Emits::default(),
             latest: WallTime::default(),
+            jumped: Instant::ZERO,
         }
     }
 
@@ -276,7 +279,7 @@ impl Judge {
     }
 
     /// An entry may leave until its time to live is over both by the calendar and by the clock: a calendar that jumps moves one
-    /// of them.
+    /// of them. What is left of it is worked out on the way, so a jump on the way may move that, too.
     fn s15_in_time(&self, delivered: &super::Delivered) -> Verdict {
         let (Some(left), Some(entry)) =
             (delivered.left, self.logs.entry(delivered.epoch, delivered.channel, delivered.offset))
@@ -289,7 +292,8 @@ impl Judge {
         let tick = u64::try_from(self.rules.ttl_tick.as_millis()).unwrap_or(u64::MAX);
         let by_calendar = left.wall.as_unix_millis() > expires.as_unix_millis() + tick;
         let by_clock = left.at > entry.committed + ttl + self.rules.ttl_tick;
-        match by_calendar && by_clock {
+        let jumped = self.jumped >= entry.committed && self.jumped <= left.at;
+        match by_calendar && by_clock && !jumped {
             true => Invariant::S15.broken(format_args!(
                 "message {} was to leave within {ttl:?} of its commit at {}, and left at {}",
                 entry.message, entry.committed, left.at
@@ -298,9 +302,10 @@ impl Judge {
         }
     }
 
-    /// Hears what the server's calendar says.
-    pub fn calendar(&mut self, wall: WallTime) {
+    /// Hears that the server's calendar jumped, and what it says now.
+    pub fn calendar_jumped(&mut self, at: Instant, wall: WallTime) {
         self.latest = self.latest.max(wall);
+        self.jumped = at;
     }
 }
 

@@ -21,8 +21,8 @@ pub(crate) struct Sessions {
 struct Client {
     /// Bit for bit the channels that it may not read, as of its next connection.
     denied: u64,
-    /// Whether its session is still at the server: `None` if not, else since when nobody has spoken for it.
-    session: Option<Kept>,
+    /// The session that it knows, if the server still has it, and since when nobody has spoken for it.
+    session: Option<(u64, Kept)>,
     /// Whether a copy of the client has ever asked for that session.
     contested: bool,
     /// The last request that it has an answer to.
@@ -39,6 +39,8 @@ enum Kept {
 struct Connection {
     client: ClientId,
     claims: bool,
+    /// The session that it asks for, if the server had that when it began to.
+    claimed: Option<u64>,
     since: Instant,
     denied: u64,
     /// As what it was admitted.
@@ -190,6 +192,7 @@ impl Sessions {
         self.connections.push(Connection {
             client,
             claims,
+            claimed: self.clients[usize::from(client)].session.map(|(id, _)| id).filter(|_| claims),
             since,
             denied: 0,
             session: None,
@@ -217,15 +220,15 @@ impl Sessions {
         let session = &mut self.clients[usize::from(client)];
         let this = &mut self.connections[connection as usize];
         (this.session, this.denied, this.life) = (Some(id), session.denied, self.life);
-        let is_kept = match session.session {
-            Some(Kept::Live) => true,
-            Some(Kept::Since(since)) => at - since < rules.parking,
+        let is_kept = match session.session.filter(|(known, _)| this.claimed == Some(*known)) {
+            Some((_, Kept::Live)) => true,
+            Some((_, Kept::Since(since))) => at - since < rules.parking,
             None => false,
         };
         let was_kept = is_kept && this.claims && !this.forged_token && !session.contested;
         if resumed {
-            session.session = Some(Kept::Live);
-        } else if this.claims && !this.forged_token {
+            session.session = Some((id, Kept::Live));
+        } else if this.claimed == session.session.map(|(known, _)| known) && !this.forged_token {
             // It has a new one, and knows of none until it hears of that.
             session.session = None;
         }
@@ -239,7 +242,8 @@ impl Sessions {
         if !resumed {
             client.contested = false;
             let kept = if this.parted { Kept::Since(at) } else { Kept::Live };
-            client.session = (this.life == self.life && this.overclaimed.is_none()).then_some(kept);
+            let is_there = this.life == self.life && this.overclaimed.is_none();
+            client.session = this.session.filter(|_| is_there).map(|session| (session, kept));
         }
     }
 
@@ -248,8 +252,8 @@ impl Sessions {
         this.parted = true;
         if this.session.is_some() && this.fenced.is_none() {
             let session = &mut self.clients[usize::from(this.client)].session;
-            if session.is_some() {
-                *session = Some(Kept::Since(at));
+            if let Some((_, kept)) = session.as_mut().filter(|(known, _)| this.session == Some(*known)) {
+                *kept = Kept::Since(at);
             }
         }
     }
@@ -283,7 +287,10 @@ fn s13_what_is_kept_is_resumed(was_kept: bool, resumed: bool) -> Verdict {
 /// may be lost, is not refused.
 fn s13_a_right_claim_is_not_refused(connection: &Connection, client: &Client) -> Verdict {
     let is_right = connection.claims && !connection.forged_token && !client.contested;
-    match is_right && client.session.is_some() {
+    match is_right
+        && client.session.map(|(known, _)| known) == connection.claimed
+        && connection.claimed.is_some()
+    {
         true => Invariant::S13.broken("a client was refused the session that is its own"),
         false => Ok(()),
     }

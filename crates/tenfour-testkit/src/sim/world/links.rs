@@ -31,6 +31,8 @@ pub(super) struct Link {
     pub(super) due: Option<Instant>,
     up_blocked: bool,
     down_blocked: bool,
+    /// Since when the server's side may hold what it has written and could not hand over: that has as good as left.
+    held: Option<Left>,
 }
 
 /// Whose the client's end is.
@@ -72,6 +74,7 @@ impl Link {
             due: None,
             up_blocked: false,
             down_blocked: false,
+            held: None,
         }
     }
 
@@ -209,8 +212,9 @@ impl World<'_> {
     /// Sends bytes to the other end.
     pub(super) fn send(&mut self, place: usize, from: Side, cargo: Cargo) {
         let wall = self.clock().wall;
-        let left = Left { at: self.now, wall };
         let link = &mut self.links[place];
+        let held = link.held.filter(|_| from == Side::Server);
+        let left = held.unwrap_or(Left { at: self.now, wall });
         if link.is_dead {
             return;
         }
@@ -222,7 +226,7 @@ impl World<'_> {
             Side::Client => &mut link.up,
             Side::Server => &mut link.down,
         };
-        pipe.send(cargo, left, &self.plan.weather, &mut self.chance.links, &mut self.faults);
+        pipe.send(cargo, self.now, left, &self.plan.weather, &mut self.chance.links, &mut self.faults);
     }
 
     /// Tells the sender of a pipe that is full that it is, and that it has room again.
@@ -234,6 +238,8 @@ impl World<'_> {
         }
         if down_full && !self.links[place].down_blocked {
             self.links[place].down_blocked = true;
+            let wall = self.clock().wall;
+            self.links[place].held.get_or_insert(Left { at: self.now, wall });
             self.server_input(place, Input::WriteBlocked);
         }
     }
@@ -248,6 +254,8 @@ impl World<'_> {
         if link.down_blocked && !link.down.is_full() {
             link.down_blocked = false;
             self.server_input(place, Input::WriteReady);
+            let link = &mut self.links[place];
+            link.held = link.held.filter(|_| link.down_blocked);
         }
     }
 

@@ -174,7 +174,7 @@ impl World<'_> {
             false => self.calendar.saturating_sub(by),
         };
         let wall = self.clock().wall;
-        self.judge.calendar(wall);
+        self.judge.calendar_jumped(self.now, wall);
     }
 
     fn slow_down(&mut self) {
@@ -301,7 +301,7 @@ impl World<'_> {
             hello.extend_from_slice(&bytes);
         }
         let Some(hello) = crate::sim::forgery::with_another_secret(hello.freeze()) else { return };
-        self.ghosts.push(Ghost { connection, client: Box::new(*thief) });
+        // It has said what it has to say: what it is answered it does not hear.
         if let Some(place) = self.place_of(connection) {
             self.send(place, Side::Client, Cargo::Bytes(hello));
         }
