@@ -39,7 +39,7 @@ impl Pair {
     /// Carries bytes both ways. They are copied into buffers of the transport's own, as a socket's are.
     fn carry(&mut self) {
         loop {
-            let (up, down) = (self.from_client(), self.from_server());
+            let (up, down) = (self.taken_from_client(), self.taken_from_server());
             let silent = up.is_empty() && down.is_empty();
             let before = allocations();
             for bytes in up {
@@ -59,7 +59,7 @@ impl Pair {
         }
     }
 
-    fn from_client(&mut self) -> Vec<Bytes> {
+    fn taken_from_client(&mut self) -> Vec<Bytes> {
         let mut pieces = Vec::new();
         while let Some(Transmit::Bytes(piece)) = self.client.poll_transmit(NOW) {
             pieces.push(Bytes::copy_from_slice(&piece));
@@ -67,7 +67,7 @@ impl Pair {
         pieces
     }
 
-    fn from_server(&mut self) -> Vec<Bytes> {
+    fn taken_from_server(&mut self) -> Vec<Bytes> {
         let mut pieces = Vec::new();
         loop {
             let before = allocations();

@@ -243,6 +243,12 @@ impl ClientSession {
         self.kept.subscriptions.position(channel)
     }
 
+    /// Leaves the session at the next connection, and begins a new one: every channel is then subscribed to anew, from what
+    /// was received, whatever the server believes it has sent.
+    pub fn forget_session(&mut self) {
+        self.kept.session = None;
+    }
+
     /// Takes out what the next connection goes on with; `None` if it was taken before. The session is over then: what comes
     /// is ignored, and nothing goes out but the goodbye if one waits. Take the events that wait: they do not come again.
     pub fn take_journal(&mut self) -> Option<ClientJournal> {
@@ -483,8 +489,14 @@ impl Side for ClientSession {
         Ok(())
     }
 
-    /// A head that the client has not reached says nothing by itself: what is missing may be on its way.
-    fn handle_heads(&mut self, _: Instant, _: Vec<ChannelOffset>) -> Result<(), CloseCode> {
-        Ok(())
+    /// A head that the client has not reached may only be slow to come: what to do is the application's to say.
+    fn handle_heads(&mut self, heads: Vec<ChannelOffset>) {
+        for ChannelOffset { channel, offset } in heads {
+            let Some(behind) = self.kept.subscriptions.heard(channel) else { continue };
+            let (received, head) = (behind.cursor.received().offset, Offset::new(offset));
+            if received < head {
+                self.events.push(ClientEvent::Behind { channel: behind.name.clone(), received, head });
+            }
+        }
     }
 }

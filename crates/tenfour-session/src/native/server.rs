@@ -481,7 +481,5 @@ impl Side for ServerSession {
     }
 
     /// A client has no channels.
-    fn handle_heads(&mut self, _: Instant, _: Vec<ChannelOffset>) -> Result<(), CloseCode> {
-        Ok(())
-    }
+    fn handle_heads(&mut self, _: Vec<ChannelOffset>) {}
 }

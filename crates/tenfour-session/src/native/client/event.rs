@@ -64,6 +64,17 @@ pub enum ClientEvent {
         /// Where.
         offset: Offset,
     },
+    /// After a silence, the server says that the channel goes further than what has come of it. What is missing may be on its
+    /// way; if it does not come by the next time, something has lost it, and a new session brings it: see
+    /// [`forget_session`](super::ClientSession::forget_session).
+    Behind {
+        /// The channel.
+        channel: ByteString,
+        /// What has come.
+        received: Offset,
+        /// The channel's last entry.
+        head: Offset,
+    },
     /// The answer to a publication.
     Published {
         /// What [`publish`](super::ClientSession::publish) returned.
@@ -168,6 +179,7 @@ impl ClientEvent {
             Self::Welcomed(_)
             | Self::Rejected(_)
             | Self::Emitted { .. }
+            | Self::Behind { .. }
             | Self::Unanswered(_)
             | Self::GoAway { .. }
             | Self::Writable

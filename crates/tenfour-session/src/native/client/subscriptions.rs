@@ -14,6 +14,8 @@ pub(super) struct Subscriptions {
     names: BTreeMap<ByteString, Wish>,
     channels: BTreeMap<u32, Channel>,
     next_request: u64,
+    /// Whether any may be [`Wish::Wanted`].
+    is_wanting: bool,
 }
 
 /// ```text
@@ -82,7 +84,10 @@ impl Subscriptions {
     /// The application wants a channel. One that it has goes on as it is.
     pub(super) fn want(&mut self, name: ByteString, start: Start) {
         match self.names.get_mut(&name) {
-            None => _ = self.names.insert(name, Wish::Wanted(From::Start(start))),
+            None => {
+                self.names.insert(name, Wish::Wanted(From::Start(start)));
+                self.is_wanting = true;
+            }
             Some(Wish::Asked { leaving, .. }) => *leaving = false,
             Some(Wish::Leaving { again, .. }) => *again = Some(start),
             Some(Wish::Wanted(_) | Wish::Active(_)) => {}
@@ -122,6 +127,9 @@ impl Subscriptions {
     /// What is to be asked for, which counts as asked for.
     pub(super) fn ask(&mut self) -> Vec<(u64, ByteString, Start)> {
         let mut asked = Vec::new();
+        if !core::mem::take(&mut self.is_wanting) {
+            return asked;
+        }
         for (name, wish) in &mut self.names {
             if let Wish::Wanted(from) = *wish {
                 let request = self.next_request;
@@ -171,7 +179,8 @@ impl Subscriptions {
         let Channel { name, .. } = self.channels.remove(&channel)?;
         match self.names.get_mut(&name) {
             Some(wish @ &mut Wish::Leaving { again: Some(start), .. }) => {
-                *wish = Wish::Wanted(From::Start(start))
+                *wish = Wish::Wanted(From::Start(start));
+                self.is_wanting = true;
             }
             _ => _ = self.names.remove(&name),
         }
@@ -180,6 +189,7 @@ impl Subscriptions {
 
     /// The session is gone: what there was is wanted again, from where it was.
     pub(super) fn rebase(&mut self) {
+        self.is_wanting = true;
         let channels = core::mem::take(&mut self.channels);
         self.names.retain(|_, wish| {
             let from = match *wish {

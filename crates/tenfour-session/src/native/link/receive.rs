@@ -34,7 +34,7 @@ pub(in super::super) trait Side {
     fn handle_processed(&mut self, processed: Vec<ChannelOffset>) -> Result<(), CloseCode>;
 
     /// Heads of channels, which came with a ping.
-    fn handle_heads(&mut self, now: Instant, heads: Vec<ChannelOffset>) -> Result<(), CloseCode>;
+    fn handle_heads(&mut self, heads: Vec<ChannelOffset>);
 }
 
 /// Takes a piece of a stream, or a datagram. What is wrong with it ends the session.
@@ -105,7 +105,7 @@ fn take_open_frame(side: &mut impl Side, now: Instant, frame: Frame) -> Result<(
         Frame::Credit(credit) => link.duplex.window.grant(credit_from_wire(credit)),
         Frame::Ping(ping) => {
             link.take_ping(&ping)?;
-            side.handle_heads(now, ping.heads)?;
+            side.handle_heads(ping.heads);
         }
         Frame::Reliable { sequence, body } => {
             link.take_numbered(now, sequence, body)?;
@@ -144,6 +144,8 @@ impl Link {
             }
         }
         self.to_send.pong = Some(ping.nonce);
+        // Whoever is silent for longer pings, and so may keep this side from ever doing so.
+        self.to_send.ping |= !self.to_send.heads.is_empty();
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use super::{
     super::*,
     support::{
-        NOW, carry, client, message, names, reliable, server, subscription, to_bytes, welcome_frame, welcomed,
+        NOW, carry, client, message, names, pair, reliable, server, to_bytes, welcome_frame, welcomed,
     },
 };
 use alloc::{format, string::String, sync::Arc, vec, vec::Vec};
@@ -15,26 +15,6 @@ use tenfour_delivery::{
 use tenfour_wire::native::{
     self as wire, Body, CloseCode, Deliver, Frame, Message, Outcome, Place, Reliable,
 };
-
-/// A server that has let a client in, and a client of its own that has a subscription.
-fn pair() -> (ClientSession, ServerSession) {
-    let (mut client, mut server) = (client(Transport::Stream), server(Transport::Stream));
-    client.subscribe(NOW, "c", Start::Live).unwrap();
-    carry(&mut client, &mut server);
-    server.welcome(NOW, &welcomed(Beginning::Fresh));
-    carry(&mut client, &mut server);
-    while let Some(event) = server.poll_event() {
-        if let ServerEvent::Subscribe { request, .. } = event {
-            server.subscribed(NOW, request, Ok(subscription()));
-        }
-        server.consumed(NOW, event.cost());
-    }
-    carry(&mut client, &mut server);
-    while let Some(event) = client.poll_event() {
-        client.consumed(NOW, event.cost());
-    }
-    (client, server)
-}
 
 fn deliver(previous: Option<u64>, advance: u64, body: Body) -> Frame {
     let place = Place { channel: 3, previous, advance };
@@ -67,7 +47,7 @@ fn by_a_client() {
         ("GOAWAY", Frame::GoAway(wire::GoAway { drain_ms: 0, jitter_ms: 0 }), CloseCode::ProtocolError),
     ];
     for (what, frame, code) in cases {
-        let (_, mut server) = pair();
+        let (_, mut server) = pair(Transport::Stream);
         server.handle_input(NOW, Input::Bytes(to_bytes(&frame)));
         let told = told(core::iter::from_fn(|| server.poll_transmit(NOW)));
         assert_eq!(told, format!("CLOSE({code:?})"), "{what}");
@@ -115,7 +95,7 @@ fn by_a_server() {
         ("a welcome", welcome_frame(Outcome::Fresh), CloseCode::ProtocolError),
     ];
     for (what, frame, code) in cases {
-        let (mut client, _) = pair();
+        let (mut client, _) = pair(Transport::Stream);
         client.handle_input(NOW, Input::Bytes(to_bytes(&frame)));
         let told = told(core::iter::from_fn(|| client.poll_transmit(NOW)));
         assert_eq!(told, format!("CLOSE({code:?})"), "{what}");
@@ -191,7 +171,7 @@ fn a_welcome_that_cannot_be() {
         ("a version that was not offered", older(exact(1, 1)), CloseCode::UnsupportedVersion),
     ];
     for (what, frame, code) in cases {
-        let (mut before, _) = pair();
+        let (mut before, _) = pair(Transport::Stream);
         let journal = before.take_journal();
         let config = Arc::new(Config::default());
         let mut client = ClientSession::new(config, Transport::Stream, Hello::default(), journal, NOW);
@@ -203,7 +183,7 @@ fn a_welcome_that_cannot_be() {
 
 #[test]
 fn a_chain_that_broke_begins_a_new_session_from_what_was_received() {
-    let (mut client, _) = pair();
+    let (mut client, _) = pair(Transport::Stream);
     client
         .publish(NOW, Publication { channel: "c".into(), producer: None, ttl: None, message: message("m") })
         .unwrap();
@@ -233,7 +213,7 @@ fn a_chain_that_broke_begins_a_new_session_from_what_was_received() {
 /// Nothing that comes and is not taken makes a session grow: a flood beyond credit ends it.
 #[test]
 fn a_flood_ends_at_the_credit() {
-    let (_, mut server) = pair();
+    let (_, mut server) = pair(Transport::Stream);
     for sequence in 1..10_000 {
         let request = Reliable::Request(wire::Request { request: sequence, message: message("?") });
         server.handle_input(NOW, Input::Bytes(to_bytes(&reliable(sequence, request))));
@@ -245,7 +225,7 @@ fn a_flood_ends_at_the_credit() {
 /// Who asks and takes no answers is granted no more; if it goes on all the same, that is the end, and not memory.
 #[test]
 fn answers_that_nobody_takes_end_at_the_grant() {
-    let (_, mut server) = pair();
+    let (_, mut server) = pair(Transport::Stream);
     let refusal = wire::Refusal { reason: wire::RefusalReason::Forbidden, retry_after_ms: None };
     let mut answered = 0;
     for sequence in 1..10_000 {

@@ -4,6 +4,7 @@ extern crate std;
 
 mod delivery;
 mod exchange;
+mod expiry;
 mod faults;
 mod pipe;
 mod support;

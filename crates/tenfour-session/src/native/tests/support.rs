@@ -137,3 +137,23 @@ pub(super) fn carry(client: &mut ClientSession, server: &mut ServerSession) {
         }
     }
 }
+
+/// A server that has let a client in, and a client of its own that has a subscription.
+pub(super) fn pair(transport: Transport) -> (ClientSession, ServerSession) {
+    let (mut client, mut server) = (client(transport), server(transport));
+    client.subscribe(NOW, "c", Start::Live).unwrap();
+    carry(&mut client, &mut server);
+    server.welcome(NOW, &welcomed(Beginning::Fresh));
+    carry(&mut client, &mut server);
+    while let Some(event) = server.poll_event() {
+        if let ServerEvent::Subscribe { request, .. } = event {
+            server.subscribed(NOW, request, Ok(subscription()));
+        }
+        server.consumed(NOW, event.cost());
+    }
+    carry(&mut client, &mut server);
+    while let Some(event) = client.poll_event() {
+        client.consumed(NOW, event.cost());
+    }
+    (client, server)
+}
