@@ -1,6 +1,7 @@
 //! Tests that cross crates. One binary: linking is what makes suites slow.
 
 mod architecture;
+mod datagrams;
 mod flow;
 mod hostile;
 mod http;

@@ -134,6 +134,7 @@ fn main() -> Result<(), Failure> {
     let config = Arc::new(config);
     let socket = UdpSocket::bind(option("--listen").as_deref().unwrap_or("127.0.0.1:0"))?;
     if place("server").is_some() {
+        println!("listening on {}", socket.local_addr()?);
         return serve(&socket, config, messages);
     }
     let client = UdpSocket::bind("127.0.0.1:0")?;
