@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tenfour::client::{
-    Accepted, Acknowledge, Client, Event, FileCursors, FileOutbox, PublishOptions, Reason, Start,
+    Accepted, Acknowledge, Client, Event, FileCursors, FileOutbox, PublishOptions, Reason, Start, StartAt,
     SubscribeOptions, Subscription,
 };
 use tenfour_testkit::proxy::Proxy;
