@@ -6,7 +6,8 @@ mod subscriptions;
 pub use event::{ClientEvent, Delivered, Resumption, Unanswered, Welcome};
 
 use super::{
-    Closed, Config, Cost, Input, Publication, RequestId, SendError, Start, Transmit, Transport,
+    Closed, Config, Cost, Input, Publication, RequestId, SendError, Start, SubscribeError, Transmit,
+    Transport,
     calls::calls,
     link::{Duplex, Link, Side, take_bytes},
     outgoing::Outgoing,
@@ -101,21 +102,6 @@ impl Default for Hello {
     fn default() -> Self {
         Self { namespace: ByteString::from_static("/"), credentials: Bytes::new() }
     }
-}
-
-/// Why a channel was not subscribed to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubscribeError {
-    /// There are as many as [`Config::subscriptions`].
-    #[error("as many subscriptions as are configured; end one, or configure more")]
-    TooMany,
-    /// The name is empty, or longer than [`Limits::channel_bytes`](wire::Limits::channel_bytes), or than fits into a datagram.
-    #[error("a channel's name has 1 to {limit} bytes here; choose such a name")]
-    Name {
-        /// The longest that can be sent.
-        limit: usize,
-    },
 }
 
 calls!(ClientSession, ClientEvent);

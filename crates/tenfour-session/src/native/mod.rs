@@ -97,8 +97,7 @@ mod types;
 mod writer;
 
 pub use client::{
-    ClientEvent, ClientJournal, ClientSession, Delivered, Hello, Resumption, SubscribeError, Unanswered,
-    Welcome,
+    ClientEvent, ClientJournal, ClientSession, Delivered, Hello, Resumption, Unanswered, Welcome,
 };
 pub use closed::Closed;
 pub use config::Config;
@@ -106,4 +105,7 @@ pub use io::{Input, Transmit, Transport};
 pub use server::{
     Beginning, Delivery, ResumeClaim, ResumeError, ServerEvent, ServerJournal, ServerSession, Welcomed,
 };
-pub use types::{Cost, Decision, Publication, Receipt, Rejection, RequestId, SendError, Start, Subscription};
+pub use types::{
+    Cost, Decision, Publication, Receipt, Rejection, RequestId, SendError, Start, SubscribeError,
+    Subscription,
+};

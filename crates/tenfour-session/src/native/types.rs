@@ -139,3 +139,18 @@ pub enum SendError {
     #[error("the session is over; connect again and resume")]
     Closed,
 }
+
+/// Why a channel was not subscribed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// There are as many as [`Config::subscriptions`](super::Config::subscriptions).
+    #[error("as many subscriptions as are configured; end one, or configure more")]
+    TooMany,
+    /// The name is empty, or longer than [`Limits::channel_bytes`](tenfour_wire::native::Limits::channel_bytes), or than fits into a datagram.
+    #[error("a channel's name has 1 to {limit} bytes here; choose such a name")]
+    Name {
+        /// The longest that can be sent.
+        limit: usize,
+    },
+}

@@ -6,6 +6,7 @@ mod delivery;
 mod exchange;
 mod expiry;
 mod faults;
+mod flow;
 mod pipe;
 mod support;
 mod transitions;
