@@ -156,6 +156,9 @@ impl<P> Window<P> {
     /// A transmission is lost when one that began so many later has arrived (RFC 9002 §6.1.1).
     pub const PACKET_THRESHOLD: u64 = 3;
 
+    /// What each message takes of a window's memory, besides what its payload has elsewhere.
+    pub const SLOT_BYTES: usize = size_of::<Slot<P>>();
+
     /// An empty window, without credit: [`grant`](Self::grant) some.
     #[must_use]
     pub const fn new(config: Config) -> Self {

@@ -70,6 +70,13 @@ impl<P> Slot<P> {
         Self { first, state: State::Pending { again: false }, held: Held::Run(run) }
     }
 
+    pub(super) fn as_payload(&self) -> Option<&P> {
+        match &self.held {
+            Held::Payload { payload, .. } | Held::Expired { payload, .. } => Some(payload),
+            Held::Run(_) | Held::Nothing { .. } => None,
+        }
+    }
+
     pub(super) fn payload_mut(&mut self) -> Option<&mut P> {
         match &mut self.held {
             Held::Payload { payload, .. } | Held::Expired { payload, .. } => Some(payload),

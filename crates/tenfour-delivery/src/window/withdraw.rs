@@ -1,6 +1,11 @@
-use super::Window;
+use super::{Slot, Window};
 
 impl<P> Window<P> {
+    /// What is held and not acknowledged, in its order.
+    pub fn payloads(&self) -> impl Iterator<Item = &P> {
+        self.slots.iter().filter_map(Slot::as_payload)
+    }
+
     /// What is held and not acknowledged, in its order, to be exchanged: what must not be sent any more still has its
     /// number, so something takes its place. It counts for as many bytes as before.
     ///

@@ -359,6 +359,7 @@ impl Link {
         self.acks.told();
         self.emits.clear();
         self.to_send.pong = None;
+        self.duplex.shrink();
         if mutant!(JournalForgetsReceiveState) {
             self.duplex.forget_received();
         }

@@ -64,6 +64,14 @@ impl Outgoing {
         }
     }
 
+    /// What it takes of memory, besides itself.
+    pub(super) fn heap_len(&self) -> usize {
+        match self {
+            Self::Deliver(_) => self.body_len(),
+            Self::Frame(_) => size_of::<Reliable>() + self.body_len(),
+        }
+    }
+
     /// The bytes of its message, its names and its text.
     pub(super) fn body_len(&self) -> usize {
         let Self::Frame(body) = self else { return self.charge() };

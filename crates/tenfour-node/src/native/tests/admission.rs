@@ -227,7 +227,7 @@ fn what_is_not_granted_any_more_is_not_sent_again() {
     world.reconnect(client);
     world.say("secret", "live");
     world.say("news", "more");
-    assert_eq!(world.read(client), ["public", "<Exact(1) Unsubscribed>", "Forbidden", "more"]);
+    assert_eq!(world.read(client), ["<Exact(1) Unsubscribed>", "public", "Forbidden", "more"]);
     assert_eq!(world.clients[client].resumptions.last(), Some(&Resumption::Exact));
 }
 

@@ -95,13 +95,17 @@ impl Duplex {
         self.window.payloads_mut().chain(&mut self.backlog)
     }
 
-    /// About how many bytes it holds.
+    /// About how many bytes of memory it holds.
     pub(in crate::native) fn byte_len(&self) -> usize {
-        let waiting: usize = self.backlog.iter().map(Outgoing::body_len).sum();
-        let slots = usize::try_from(self.window.len()).unwrap_or(usize::MAX) + self.backlog.len();
-        let early = self.receiver.len().saturating_mul(size_of::<Reliable>());
-        let frames = slots.saturating_mul(size_of::<Outgoing>());
-        self.window.bytes().saturating_add(waiting).saturating_add(early).saturating_add(frames)
+        let frames = self.window.payloads().chain(&self.backlog).map(Outgoing::heap_len).sum::<usize>();
+        let slots = usize::try_from(self.window.len()).unwrap_or(usize::MAX);
+        let lists = [
+            slots.saturating_mul(Window::<Outgoing>::SLOT_BYTES),
+            self.backlog.len().saturating_mul(size_of::<Outgoing>()),
+            self.receiver.len().saturating_mul(size_of::<Reliable>()),
+            self.ends.len().saturating_mul(size_of::<(u32, Offset)>()),
+        ];
+        lists.into_iter().fold(frames, usize::saturating_add)
     }
 
     /// Gives memory back that nothing needs.
