@@ -1,6 +1,7 @@
 //! The project's chores. `cargo xtask --help` lists them.
 
 mod fuzz;
+mod mutants;
 mod stock;
 mod summary;
 mod tools;
@@ -48,6 +49,14 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// The planted bugs, each of which the simulator has to see
+    Mutants {
+        /// One of them alone
+        name: Option<String>,
+        /// In how many worlds each of them lives at most
+        #[arg(long, value_name = "N", default_value_t = 1_000)]
+        seeds: u64,
+    },
     /// What has to hold beside the tests: formatting, clippy, docs, and a short fuzz
     Check,
     /// What has to hold before a change goes in: test and check
@@ -60,6 +69,9 @@ fn main() -> ExitCode {
         Chore::Stock { filter } => run_stock(Summary::default(), filter.as_deref()),
         Chore::Fuzz { seconds } => run_fuzz(Summary::default(), seconds),
         Chore::Bench { arguments } => Summary::default().step("bench", || bench(&arguments)),
+        Chore::Mutants { name, seeds } => {
+            Summary::default().step("mutants", || mutants::run(name.as_deref(), seeds))
+        }
         Chore::Check => run_checks(Summary::default()),
         Chore::Ci => run_checks(test()),
     };

@@ -65,6 +65,13 @@ impl Logs {
         self.channel(epoch, channel)?.between(offset.checked_sub(1)?, offset).first()
     }
 
+    /// The most entries of a channel that any life of the log from this one on has let go of.
+    pub(super) fn most_trimmed_since(&self, epoch: u64, channel: ChannelId) -> usize {
+        let lives = self.0.iter().filter(|log| log.epoch >= epoch);
+        let channels = lives.filter_map(|log| log.channels.get(usize::from(channel)));
+        channels.map(|known| known.between(0, known.trimmed).len()).max().unwrap_or(0)
+    }
+
     pub(super) fn kept(&self, epoch: u64, channel: ChannelId) -> impl Iterator<Item = (u64, MessageId)> + '_ {
         let kept =
             self.channel(epoch, channel).map_or(&[][..], |known| known.between(known.trimmed, u64::MAX));

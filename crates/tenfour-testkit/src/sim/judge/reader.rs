@@ -242,8 +242,8 @@ impl Reader {
     /// Who is told that a log began anew is not told of more than it missed of the old one and what is gone of the new one.
     fn s8_reset_is_true(&mut self, lost: &Lost, logs: &Logs) -> Verdict {
         let at = self.at.unwrap_or_default();
-        let trimmed = logs.epoch().and_then(|epoch| logs.channel(epoch, lost.channel));
-        let trimmed = trimmed.map_or(0, |known| known.between(0, known.trimmed()).len());
+        // What came meanwhile may be of any life of the log since.
+        let trimmed = logs.most_trimmed_since(at.epoch, lost.channel);
         let missed = match self.reset {
             Reset::Owed(missing) => missing,
             _ => logs.channel(at.epoch, lost.channel).map_or(0, |old| old.between(at.offset, u64::MAX).len()),
