@@ -78,7 +78,6 @@ fn take_datagram(side: &mut impl Side, now: Instant, bytes: Bytes) -> Result<(),
 fn take_frame(side: &mut impl Side, now: Instant, frame: Frame) -> Result<(), CloseCode> {
     let link = side.link();
     match (link.state, frame) {
-        (_, Frame::Unknown { .. }) => {}
         (_, Frame::Close(close)) => link.cut(Closed::Peer(close.code)),
         (_, frame @ (Frame::Hello(_) | Frame::Welcome(_) | Frame::Reject(_))) => {
             return side.handle_frame(now, frame);
@@ -113,7 +112,7 @@ fn take_open_frame(side: &mut impl Side, now: Instant, frame: Frame) -> Result<(
                 side.handle_numbered(now, sequence, body)?;
             }
         }
-        Frame::Pong(_) => {}
+        Frame::Pong(_) | Frame::Unknown { .. } => {}
         Frame::Emit(emit) if !link.is_new_emit(&emit)? => {}
         frame => return side.handle_frame(now, frame),
     }

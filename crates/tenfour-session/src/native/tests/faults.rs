@@ -247,3 +247,18 @@ fn answers_that_nobody_takes_end_at_the_grant() {
     assert!((256..=3 * 256).contains(&answered), "{answered} answers wait");
     assert!(server.is_finished());
 }
+
+/// A first frame that may be skipped is no greeting; later it shows, as any frame does, that its sender is there.
+#[test]
+fn an_extension_is_a_frame_like_any_other() {
+    let extension = to_bytes(&Frame::Unknown { kind: 2, body: Bytes::new() });
+    let mut greeting = server(Transport::Stream);
+    greeting.handle_input(NOW, Input::Bytes(extension.clone()));
+    assert_eq!(told(core::iter::from_fn(|| greeting.poll_transmit(NOW))), "CLOSE(ProtocolError)");
+
+    let (_, mut open) = pair(Transport::Stream);
+    let later = NOW + core::time::Duration::from_secs(9);
+    open.handle_input(later, Input::Bytes(extension));
+    let deadline = later + Config::default().heartbeat;
+    assert_eq!(open.poll_timeout(), Some(deadline), "it is not pinged before");
+}
