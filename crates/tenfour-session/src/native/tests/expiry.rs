@@ -19,10 +19,7 @@ fn deliver(
     expires: Option<Instant>,
 ) -> Result<(), SendError> {
     let (previous, offset) = (Offset::new(number - 1), Offset::new(number));
-    server.deliver(
-        now,
-        Delivery { channel: 3, previous, offset, expires, message: &shared("sixteen bytes ok") },
-    )
+    server.deliver(now, Delivery { channel: 3, previous, offset, expires, message: &shared(&"x".repeat(99)) })
 }
 
 fn carry_at(client: &mut ClientSession, server: &mut ServerSession, now: Instant) -> Vec<ClientEvent> {
@@ -49,7 +46,7 @@ fn carry_at(client: &mut ClientSession, server: &mut ServerSession, now: Instant
 
 #[test]
 fn what_expires_before_it_is_sent_is_told_as_lost_and_costs_no_credit() {
-    // Far more than the credit of 1 MiB and 256 messages together, three in four of which expire.
+    // Three times the credit of 1 MiB, and far more than 256 messages, expire.
     let (mut client, mut server) = pair(Transport::Stream);
     let (mut now, mut number, mut lost, mut came) = (NOW, 4, 0, 0);
     for _ in 0..40_000 / 50 {

@@ -157,6 +157,18 @@ fn what_is_no_frame() {
     assert_eq!(told, "CLOSE(Malformed)", "a datagram holds its frames whole");
 }
 
+#[test]
+fn a_datagram_begins_with_a_number() {
+    let request = |sequence: Option<u64>| {
+        let body = Reliable::Request(wire::Request { request: sequence.unwrap_or(9), message: message("?") });
+        Input::Bytes(to_bytes(&Frame::Reliable { sequence, body }))
+    };
+    let (_, mut server) = pair(Transport::Datagram { mtu: 300 });
+    server.handle_input(NOW, request(Some(1)));
+    server.handle_input(NOW, request(None));
+    assert_eq!(told(core::iter::from_fn(|| server.poll_transmit(NOW))), "CLOSE(ProtocolError)");
+}
+
 /// A client that resumes is told what cannot be.
 #[test]
 fn a_welcome_that_cannot_be() {

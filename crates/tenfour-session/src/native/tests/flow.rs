@@ -56,6 +56,27 @@ fn answers_go_before_anything_new_and_do_not_wait_for_the_application() {
     assert_eq!(client.poll_event(), Some(answer), "the first when there is credit");
 }
 
+#[test]
+fn a_small_message_does_not_overtake_a_large_answer() {
+    let mut config = Config::default();
+    config.window.bytes = 1_000;
+    let mut server = ServerSession::new(Arc::new(config), Transport::Stream, NOW);
+    let mut client = super::support::client(Transport::Stream);
+    carry(&mut client, &mut server);
+    server.welcome(NOW, &super::support::welcomed(Beginning::Fresh));
+    carry(&mut client, &mut server);
+    client.request(NOW, message("?")).unwrap();
+    carry(&mut client, &mut server);
+    let asked = core::iter::from_fn(|| server.poll_event()).find_map(|event| match event {
+        ServerEvent::Request { request, .. } => Some(request),
+        _ => None,
+    });
+    server.request(NOW, message(&"x".repeat(500))).unwrap();
+    server.reply(NOW, asked.expect("it came"), Ok(message(&"x".repeat(600))));
+    assert_eq!(server.request(NOW, message("small")), Err(SendError::Full), "there would be room for it");
+    assert!(!server.has_capacity());
+}
+
 /// Both ask as much as they may, and only then answer.
 #[test]
 fn two_sides_that_ask_first_do_not_wait_for_each_other() {
