@@ -1,12 +1,13 @@
 //! The native protocol over real sockets: clients, servers, and what breaks between them.
 
 mod endurance;
+mod hostile;
 mod transports;
 
 use crate::server::soon;
 use std::{net::SocketAddr, time::Duration};
 use tenfour::{
-    Namespace, Server, ServerBuilder,
+    Handle, Namespace, Server, ServerBuilder,
     client::{Backoff, Body, Client, ClientBuilder, Delivery, Event, Subscription},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -14,6 +15,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 /// A server that listens on TCP until it is dropped; what it accepted goes on.
 struct NativeServer {
     addr: SocketAddr,
+    handle: Handle,
     listening: JoinHandle<()>,
 }
 
@@ -22,10 +24,11 @@ impl NativeServer {
         let server = builder.namespace(Namespace::new("/")).build().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
+        let handle = server.handle();
         let listening = tokio::spawn(async move {
             server.serve_native(listener).await;
         });
-        Self { addr, listening }
+        Self { addr, handle, listening }
     }
 
     async fn open() -> Self {
