@@ -8,8 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 use tenfour::client::{
-    Accepted, Acknowledge, Client, Event, FileCursors, FileOutbox, PublishOptions, Reason, Start, StartAt,
-    SubscribeOptions, Subscription,
+    Accepted, Acknowledge, Client, Event, FileCursors, FileOutbox, Outbox, PublishOptions, Reason, Start,
+    StartAt, SubscribeOptions, Subscription,
 };
 use tenfour_testkit::proxy::Proxy;
 use tokio::task::JoinHandle;
@@ -144,6 +144,7 @@ async fn cursors_and_the_outbox_outlive_the_client() {
     // The last one was given out, and nobody said that it was processed.
     drop(news);
     first.close().await;
+    assert!(FileOutbox::open(&outbox).unwrap().pending().is_empty(), "what is committed is not kept");
 
     let second = start();
     let mut news = soon("a subscription", second.subscribe_with("news", earliest)).await.unwrap();

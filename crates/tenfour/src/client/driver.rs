@@ -233,6 +233,10 @@ impl Driver {
         let work = self.poll_work(cx);
         self.start_work();
         let link = self.poll_link(cx);
+        if self.is_ending() {
+            // What was settled last.
+            self.start_work();
+        }
         if self.publisher.pending() == 0 {
             for flushed in self.flushes.drain(..) {
                 let _ = flushed.send(());

@@ -43,8 +43,10 @@ pub(super) struct Publisher {
     window: Duration,
     /// The life of the log to which publications are sent.
     log: Option<Epoch>,
-    /// The outbox takes no more.
+    /// Nothing more is accepted or sent.
     failed: Option<PublishError>,
+    /// Nor is anything more written into the outbox.
+    is_broken: bool,
 }
 
 /// What becomes of a publication that was sent, whose answer was lost with the session, and which the server would not recognise
@@ -122,6 +124,7 @@ impl Publisher {
             window: Duration::ZERO,
             log: None,
             failed: None,
+            is_broken: false,
         };
         for pending in publisher.outbox.pending() {
             let entry = Entry {
@@ -166,7 +169,7 @@ impl Publisher {
 
     /// What is to be made durable now. [`flushed`](Self::flushed) is to follow.
     pub(super) fn start_flush(&mut self) -> Option<Flush> {
-        if self.flushing.is_some() || self.failed.is_some() {
+        if self.flushing.is_some() || self.is_broken {
             return None;
         }
         let through = self.outbox.next();
@@ -183,7 +186,10 @@ impl Publisher {
         match result {
             Ok(()) if life == self.life => self.make_durable(through),
             Ok(()) => {}
-            Err(error) => self.fail(&PublishError::Outbox(error.to_string())),
+            Err(error) => {
+                self.is_broken = true;
+                self.fail(&PublishError::Outbox(error.to_string()));
+            }
         }
     }
 
@@ -310,12 +316,20 @@ impl Publisher {
     /// will not be recognised.
     fn doubt(&mut self, from: ProducerSequence) {
         self.pause(None, Then::Renew);
-        let mut given_up = Vec::new();
+        let (mut given_up, mut repeated) = (Vec::new(), 0);
         for (sequence, entry) in self.entries.range_mut(from..).filter(|(_, entry)| entry.is_in_doubt()) {
             if self.doubts == Doubt::Report && entry.earlier != Earlier::Unknown {
                 given_up.push(*sequence);
+            } else {
+                repeated += 1;
             }
             entry.earlier = Earlier::No;
+        }
+        if repeated > 0 {
+            tracing::warn!(
+                repeated,
+                "the server has forgotten this producer: what may be published already is sent again"
+            );
         }
         for sequence in given_up {
             self.settle(sequence, Err(PublishError::Indeterminate));
