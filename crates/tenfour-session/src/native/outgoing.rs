@@ -2,7 +2,6 @@
 
 use super::Cost;
 use alloc::boxed::Box;
-use tenfour_delivery::mutant;
 use tenfour_wire::native::{
     self as wire, Count, Loss, LossReason, Message, Place, Producer, ProducerRef, Publish, Reliable, Reply,
     SharedMessage,
@@ -38,8 +37,7 @@ impl Delivery {
     pub(super) fn lost(&self, reason: LossReason) -> wire::Lost {
         let through = self.previous.saturating_add(self.advance);
         let loss = Loss { after: self.previous, through, count: Count::Exact(1), reason };
-        let charge = if mutant!(CreditLeaks) { 0 } else { self.message.len() as u64 };
-        wire::Lost { channel: self.channel, charge, loss }
+        wire::Lost { channel: self.channel, charge: self.message.len() as u64, loss }
     }
 }
 

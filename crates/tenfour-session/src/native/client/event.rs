@@ -3,6 +3,7 @@ use bytestring::ByteString;
 use core::time::Duration;
 use tenfour_delivery::{
     loss::{Lost, Skip},
+    mutant,
     number::{Epoch, Generation, Offset, Sequence},
 };
 use tenfour_wire::native::{Message, Refusal};
@@ -169,6 +170,7 @@ impl ClientEvent {
             Self::Message(Delivered { message, .. })
             | Self::Request { message, .. }
             | Self::Reply { result: Ok(message), .. } => message_cost(message),
+            Self::Lost { .. } | Self::Skip { .. } if mutant!(CreditLeaks) => Cost::default(),
             Self::Lost { charge, .. } => Cost { messages: 1, bytes: *charge },
             Self::Subscribed { .. }
             | Self::Unsubscribed { .. }
