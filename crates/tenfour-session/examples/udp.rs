@@ -11,7 +11,6 @@ use tenfour_wire::native::{Body, CloseCode, Message, SharedMessage, Token};
 
 const TRANSPORT: Transport = Transport::Datagram { mtu: 1200 };
 const EPOCH: Epoch = Epoch::new(1);
-
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[expect(clippy::disallowed_methods, reason = "whoever drives a session has a clock")]
