@@ -155,3 +155,23 @@ async fn cursors_and_the_outbox_outlive_the_client() {
     assert!(!receipt.duplicate);
     assert_eq!(second.accepted().await, Ok(11), "the producer's numbers go on");
 }
+
+/// Clients of a server that goes are told, and go on with the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_goes_sends_its_clients_away_in_order() {
+    let first = NativeServer::open().await;
+    let proxy = Proxy::start(first.addr).await.unwrap();
+    let clients: Vec<_> = (0..20).map(|_| client(proxy.addr()).connect().unwrap()).collect();
+    for client in &clients {
+        soon("a connection", client.connected()).await.unwrap();
+    }
+    let second = NativeServer::open().await;
+    proxy.set_upstream(second.addr);
+    let begin = Instant::now();
+    assert_eq!(first.handle.shutdown(Duration::from_secs(8)).await, 0);
+    assert!(begin.elapsed() < Duration::from_secs(5), "nobody held it up");
+    for client in &clients {
+        soon("a commit by the next server", client.publish("news", "here")).await.unwrap();
+    }
+    assert_eq!(second.handle.connections(), clients.len());
+}

@@ -2,7 +2,7 @@
 
 use super::{NativeServer, client, next_event, next_message, text};
 use crate::server::{serve, soon};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tenfour::{
     Namespace, Server, Socket,
     client::{
@@ -184,4 +184,36 @@ async fn a_message_sent_at_most_once_reaches_who_is_there() {
         Event::Emitted(message) => assert_eq!(text(&message.body), "by the way"),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_asks_its_clients_too() {
+    use tenfour::{broker, native::NativeSession};
+
+    async fn ask(session: NativeSession) -> Result<String, String> {
+        let question = broker::Message { name: None, body: broker::Body::Text("your name?".into()) };
+        let answer =
+            session.request(&question, Duration::from_secs(5)).await.map_err(|error| error.to_string())?;
+        match answer.body {
+            broker::Body::Text(name) => Ok(format!("hello {name}")),
+            other => Err(format!("{other:?}")),
+        }
+    }
+    let builder = Server::builder()
+        .open_to_all()
+        .on_request(|session, _| async { Ok(ask(session).await?.into_message()) });
+    let server = NativeServer::start(builder).await;
+    let ada = client(server.addr)
+        .on_request(|question| async move {
+            assert_eq!(text(&question.body), "your name?");
+            Ok("ada".into_message())
+        })
+        .connect()
+        .unwrap();
+    soon("a connection", ada.connected()).await.unwrap();
+    assert_eq!(text(&soon("an answer", ada.request("hello")).await.unwrap().body), "hello ada");
+    let mute = server.client();
+    soon("a connection", mute.connected()).await.unwrap();
+    let refused = soon("a refusal", mute.request("hello")).await.unwrap_err();
+    assert!(matches!(refused, RequestError::Refused(why) if why.contains("answers no requests")));
 }

@@ -40,7 +40,7 @@ use tenfour_tokio::{
     wire::native::{Message, Refusal, SharedMessage, Target},
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{OwnedSemaphorePermit, mpsc, oneshot, watch},
     task::JoinHandle,
     time::Sleep,
 };
@@ -58,6 +58,7 @@ pub(super) enum Command {
     Emit {
         channel: ByteString,
         message: Message,
+        _room: OwnedSemaphorePermit,
     },
     Subscribe(Wish),
     Unsubscribe {
@@ -285,7 +286,7 @@ impl Driver {
         let now = self.clock.now();
         match command {
             Command::Publish { publication, waiter } => self.publisher.accept(publication, waiter),
-            Command::Emit { channel, message } => {
+            Command::Emit { channel, message, .. } => {
                 if let Some(session) = self.link.session() {
                     session.emit(Target::Name(channel), &SharedMessage::new(&message));
                 }

@@ -92,10 +92,15 @@ struct Shared {
     url: Url,
     /// Room for publications that are not accepted yet, or not committed.
     room: Arc<Semaphore>,
+    /// Room for messages that are sent at most once and that the driver has not seen.
+    emits: Arc<Semaphore>,
     next_id: AtomicU64,
     request_timeout: Duration,
     clock: Clock,
 }
+
+/// Messages that are sent at most once, on their way to the driver. More are lost.
+const EMITS: usize = 1024;
 
 /// Where a client is on its way to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,8 +210,11 @@ impl Client {
 
     /// Sends a message to those who subscribe to a channel now, at most once: without a connection, or without room, it is lost.
     pub fn emit(&self, channel: &str, message: impl IntoMessage) {
-        let message = message.into_message();
-        self.shared.commands.send(Command::Emit { channel: channel.into(), message });
+        // The permit is the place of one message on the way to the driver.
+        if let Ok(room) = Arc::clone(&self.shared.emits).try_acquire_owned() {
+            let message = message.into_message();
+            self.shared.commands.send(Command::Emit { channel: channel.into(), message, _room: room });
+        }
     }
 
     /// Subscribes to a channel: behind the position that the client's cursors have of it, or else with what is committed from
@@ -544,6 +552,7 @@ impl ClientBuilder {
             state: watched,
             url,
             room: Arc::new(Semaphore::new(self.in_flight)),
+            emits: Arc::new(Semaphore::new(EMITS)),
             next_id: AtomicU64::new(0),
             request_timeout: self.request_timeout,
             clock: Clock::start(),

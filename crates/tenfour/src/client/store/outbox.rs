@@ -71,10 +71,10 @@ pub struct MemoryOutbox {
 }
 
 impl MemoryOutbox {
-    /// An empty one, of a new producer. It holds as much as the client lets be under way.
+    /// An empty one, of a new producer. At most 64 MiB may wait in it.
     #[must_use]
     pub fn new() -> Self {
-        Self { queue: Queue::new(random_producer(), usize::MAX) }
+        Self { queue: Queue::new(random_producer(), MAX_BYTES) }
     }
 }
 
