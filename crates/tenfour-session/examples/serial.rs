@@ -112,7 +112,7 @@ fn main() {
                 ServerEvent::Request { request, message } => {
                     assert_eq!(message, reading(received), "in order, and once");
                     received += 1;
-                    gateway.reply(now, request, Ok(message));
+                    gateway.reply(now, request, Ok(message)).expect("it is as small as the question");
                 }
                 event => assert!(!matches!(event, ServerEvent::Closed(_)), "{event:?}"),
             }

@@ -108,7 +108,7 @@ pub use self::{
     server::{Load, Server},
     sessions::SessionId,
 };
-pub use tenfour_session::native::{Rejection, RequestId};
+pub use tenfour_session::native::{Rejection, RequestId, SendError};
 
 use tenfour_session::native::ServerSession;
 

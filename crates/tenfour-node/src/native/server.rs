@@ -23,7 +23,7 @@ use tenfour_delivery::{
     number::{Epoch, Sequence},
     time::{Instant, Now, earliest},
 };
-use tenfour_session::native::{Cost, RequestId, ResumeClaim, ServerJournal, ServerSession};
+use tenfour_session::native::{Cost, RequestId, ResumeClaim, SendError, ServerJournal, ServerSession};
 use tenfour_wire::native::{SharedMessage, Target};
 
 /// The native half of a namespace: its sessions, live and parked, and its channels.
@@ -190,7 +190,11 @@ impl Server {
     }
 
     /// Answers an [`Event::Request`], with a message or with a text that says why there is none. A request that was
-    /// answered, or whose session is gone, is left alone.
+    /// answered, or whose session is gone, is left alone. While the client is away the answer is kept, and counts for
+    /// [`Limits::parked_bytes`](super::Limits::parked_bytes).
+    ///
+    /// # Errors
+    /// If the answer is too large, or too much waits for the client: it gets an error then, as the one answer to its request.
     pub fn reply(
         &mut self,
         now: Now,
@@ -198,11 +202,12 @@ impl Server {
         request: RequestId,
         result: Result<Message, ByteString>,
         peers: &mut impl Peers,
-    ) {
-        if self.sessions.get_mut(session).is_some_and(|session| session.requests.remove(&request)) {
-            let result = result.map(|message| to_wire(&message));
-            self.answer(now, session, Answer::Reply { request, result }, peers);
+    ) -> Result<(), SendError> {
+        if self.sessions.get_mut(session).is_none_or(|session| !session.requests.remove(&request)) {
+            return Ok(());
         }
+        let result = result.map(|message| to_wire(&message));
+        self.try_answer(now, session, Answer::Reply { request, result }, peers)
     }
 
     /// What to do with the log: append, whose outcome is for [`committed`](Self::committed), or read, whose answer is
@@ -290,16 +295,27 @@ impl Server {
     /// Sends an answer to a session, or keeps it until its client is back. A connection that is over takes none, also while
     /// the server has not seen its end yet.
     pub(super) fn answer(&mut self, now: Now, id: SessionId, answer: Answer, peers: &mut impl Peers) {
+        // If it has no room, the client is told so in its place.
+        _ = self.try_answer(now, id, answer, peers);
+    }
+
+    fn try_answer(
+        &mut self,
+        now: Now,
+        id: SessionId,
+        answer: Answer,
+        peers: &mut impl Peers,
+    ) -> Result<(), SendError> {
         let mut answer = Some(answer);
-        self.reach_session(id, peers, |connection| {
-            if let Some(answer) = answer.take_if(|_| connection.is_open()) {
-                answer.send(now.mono, connection);
-            }
+        let sent = self.reach_session(id, peers, |connection| {
+            let answer = answer.take_if(|_| connection.is_open())?;
+            Some(answer.send(now.mono, connection))
         });
         if let Some(answer) = answer.filter(|_| !mutant!(PublishedAnswerLost)) {
             self.sessions.hold(id, answer);
             self.evict(now);
         }
+        sent.flatten().unwrap_or(Ok(()))
     }
 
     /// Calls a session's connection, if the session is live.

@@ -11,7 +11,7 @@ use alloc::{
 use bytestring::ByteString;
 use tenfour_broker::channel::{ChannelNumber, SubscriberId};
 use tenfour_delivery::{mutant, number::Sequence, time::Instant};
-use tenfour_session::native::{Cost, Receipt, RequestId, ServerJournal, ServerSession};
+use tenfour_session::native::{Cost, Receipt, RequestId, SendError, ServerJournal, ServerSession};
 use tenfour_wire::native::{Message, Refusal, Token};
 
 /// A session of a server: one client, over as many connections as it takes. Its channels know it as the
@@ -86,16 +86,19 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    pub(super) fn send(self, now: Instant, connection: &mut ServerSession) {
+    /// # Errors
+    /// If a reply has no room: then the client gets an error in its place.
+    pub(super) fn send(self, now: Instant, connection: &mut ServerSession) -> Result<(), SendError> {
         match self {
             Self::Published { publish, result, cost } => {
                 connection.consumed(now, cost);
                 connection.published(now, publish, result);
             }
-            Self::Reply { request, result } => connection.reply(now, request, result),
+            Self::Reply { request, result } => return connection.reply(now, request, result),
             Self::Refused { request, refusal } => connection.subscribed(now, request, Err(refusal)),
             Self::Unsubscribed { channel } => connection.unsubscribed(now, channel.get(), None),
         }
+        Ok(())
     }
 
     /// What it takes while it is kept.

@@ -202,10 +202,21 @@ impl ClientSession {
         Ok(request)
     }
 
-    /// Answers [`ClientEvent::Request`]. An answer that is too large for the server becomes an error that says so.
-    pub fn reply(&mut self, now: Instant, request: RequestId, result: Result<Message, ByteString>) {
-        self.link.reply(request, result);
+    /// Answers [`ClientEvent::Request`]. A text that says why there is no answer is cut to
+    /// [`Limits::text_bytes`](wire::Limits::text_bytes).
+    ///
+    /// # Errors
+    /// [`SendError::TooLarge`] and [`SendError::TooMuchWaits`]: the server then gets an error that says so, as the one answer to
+    /// its request. [`SendError::Closed`].
+    pub fn reply(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        result: Result<Message, ByteString>,
+    ) -> Result<(), SendError> {
+        let replied = self.link.reply(request, result);
         self.settle(now);
+        replied
     }
 
     /// Sends a message at most once. Says whether it was queued; what is dropped is counted.

@@ -35,6 +35,9 @@ pub struct Config {
     pub emit: at_most_once::Config,
     /// How many of the client's publications and, apart from them, of either side's requests may wait for an answer: 1024.
     pub unanswered: usize,
+    /// How many bytes of answers may wait for the window or for credit: 8 MiB. An answer beyond that goes out as an error, and
+    /// whoever gave it is told: [`SendError::TooMuchWaits`](super::SendError::TooMuchWaits).
+    pub waiting_bytes: usize,
     /// How many channels a client may subscribe to: 1024.
     pub subscriptions: usize,
     /// About how many bytes of small frames are gathered into one piece of a stream: 16 KiB. A message of a kilobyte and more
@@ -57,6 +60,7 @@ impl Default for Config {
             close_timeout: Duration::from_secs(5),
             emit: at_most_once::Config::default(),
             unanswered: 1024,
+            waiting_bytes: 8 << 20,
             subscriptions: 1024,
             gather: 16 << 10,
             limits: Limits::default(),

@@ -1,5 +1,6 @@
 //! What both sides of a connection do alike: numbers, acknowledgements, credit, pings, and their way to the transport.
 
+mod backlog;
 mod duplex;
 mod receive;
 mod send;
@@ -196,12 +197,43 @@ impl Link {
         Ok(())
     }
 
-    /// Answers a request of the peer's, with an error if the answer is too large.
-    pub(super) fn reply(&mut self, request: RequestId, result: Result<Message, ByteString>) {
+    /// Answers a request of the peer's, with an error if the answer is too large or has no room to wait in.
+    pub(super) fn reply(
+        &mut self,
+        request: RequestId,
+        result: Result<Message, ByteString>,
+    ) -> Result<(), SendError> {
         let reply = |result| Outgoing::frame(Reliable::Reply(Reply { request: request.0, result }));
-        if let Err(error @ SendError::TooLarge { .. }) = self.enqueue(reply(result)) {
-            _ = self.enqueue(reply(Err(ByteString::from(format!("the answer does not fit: {error}")))));
+        let longest = self.config.limits.text_bytes;
+        let frame = reply(result.map_err(|text| shortened(text, longest)));
+        let Err(error) = self.check_size(&frame).and_then(|()| self.check_wait(&frame)) else {
+            self.duplex.enqueue(frame);
+            return Ok(());
+        };
+        let why = match error {
+            SendError::Closed => return Err(error),
+            // It takes no memory, however many there are.
+            SendError::TooMuchWaits { .. } => {
+                ByteString::from_static("too many answers wait for you; take some, and ask again")
+            }
+            _ => ByteString::from(format!("the answer does not fit: {error}")),
+        };
+        self.duplex.enqueue(reply(Err(why)));
+        Err(error)
+    }
+
+    /// Whether an answer has room in the window, or to wait for that.
+    fn check_wait(&self, frame: &Outgoing) -> Result<(), SendError> {
+        let (charge, window) = (frame.charge(), self.config.window.bytes);
+        if charge > window {
+            return Err(SendError::TooLarge { bytes: charge, limit: window });
         }
+        let waiting = self.duplex.waiting_bytes().saturating_add(frame.body_len());
+        let limit = self.config.waiting_bytes;
+        if waiting > limit && !self.duplex.has_capacity(charge) {
+            return Err(SendError::TooMuchWaits { limit });
+        }
+        Ok(())
     }
 
     pub(super) fn has_capacity(&self) -> bool {
@@ -457,6 +489,14 @@ impl Link {
         let starved = self.duplex.is_stalled() && self.duplex.window.is_empty();
         self.starved = starved.then(|| self.starved.unwrap_or(now));
         writable
+    }
+}
+
+/// A text for people, in at most so many bytes.
+fn shortened(text: ByteString, longest: usize) -> ByteString {
+    match text.len() <= longest {
+        true => text,
+        false => ByteString::from(&text[..text.floor_char_boundary(longest)]),
     }
 }
 

@@ -258,10 +258,21 @@ impl ServerSession {
         self.answer(now, Reliable::Published(wire::Published { publish: publish.get(), result }));
     }
 
-    /// Answers [`ServerEvent::Request`]. An answer that is too large for the client becomes an error that says so.
-    pub fn reply(&mut self, now: Instant, request: RequestId, result: Result<Message, ByteString>) {
-        self.link.reply(request, result);
+    /// Answers [`ServerEvent::Request`]. A text that says why there is no answer is cut to
+    /// [`Limits::text_bytes`](wire::Limits::text_bytes).
+    ///
+    /// # Errors
+    /// [`SendError::TooLarge`] and [`SendError::TooMuchWaits`]: the client then gets an error that says so, as the one answer to
+    /// its request. [`SendError::Closed`].
+    pub fn reply(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        result: Result<Message, ByteString>,
+    ) -> Result<(), SendError> {
+        let replied = self.link.reply(request, result);
         self.settle(now);
+        replied
     }
 
     fn answer(&mut self, now: Instant, body: Reliable) {

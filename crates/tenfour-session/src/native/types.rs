@@ -135,6 +135,15 @@ pub enum SendError {
     /// More wait for an answer than [`Config::unanswered`](super::Config::unanswered).
     #[error("too many wait for an answer; try again after one has come")]
     TooManyUnanswered,
+    /// More bytes of answers wait than [`Config::waiting_bytes`](super::Config::waiting_bytes): the peer asks and takes no
+    /// answers. It is told that this one does not come.
+    #[error(
+        "more than {limit} bytes of answers wait, so the peer got an error in place of this one; answer less"
+    )]
+    TooMuchWaits {
+        /// How many may wait.
+        limit: usize,
+    },
     /// The session is over.
     #[error("the session is over; connect again and resume")]
     Closed,

@@ -339,7 +339,8 @@ impl Process {
                     if let Some(asked) = asked(&message, driving) {
                         facts.push(asked);
                     }
-                    self.server.reply(now, session, request, Ok(message), &mut self.connections);
+                    // If it has no room, the client is told so in its place.
+                    _ = self.server.reply(now, session, request, Ok(message), &mut self.connections);
                 }
                 node::Event::Committed(committed) => {
                     self.outgoing.push_back(Outgoing::Committed(committed));

@@ -205,7 +205,8 @@ impl Hub {
     ) {
         let mut guard = self.lock(space, None);
         let State { server, peers, .. } = &mut *guard.state;
-        server.reply(guard.now, session, request, result, peers);
+        // If it has no room, the client is told so in its place.
+        _ = server.reply(guard.now, session, request, result, peers);
     }
 
     /// What the keeper is to wait for from here on.

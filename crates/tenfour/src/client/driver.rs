@@ -386,7 +386,8 @@ impl Driver {
             return;
         }
         for (request, result) in self.replies.drain(..) {
-            session.reply(now, request, result);
+            // If it has no room, the server is told so in its place.
+            _ = session.reply(now, request, result);
         }
         let mut refused = Vec::new();
         for (channel, subscriber) in &mut self.subscribers {

@@ -257,11 +257,12 @@ fn whatever_a_client_says_gives_its_credit_back() {
         world.settle();
         for event in core::mem::take(&mut world.clients[client].events) {
             if let ClientEvent::Request { request, .. } = event {
-                world.clients[client].session.reply(now, request, Err("no".into()));
+                world.clients[client].session.reply(now, request, Err("no".into())).unwrap();
             }
         }
         while let Some(Event::Request { session, request, .. }) = world.events.pop() {
-            world.server.reply(world.now, session, request, Err("no".into()), &mut world.connections);
+            let answer = Err("no".into());
+            world.server.reply(world.now, session, request, answer, &mut world.connections).unwrap();
         }
         world.advance(SECOND);
     }

@@ -24,7 +24,8 @@ fn asked() -> (World, usize, SessionId, RequestId) {
 fn a_client_asks() {
     let (mut world, client, session, request) = asked();
     for _ in 0..2 {
-        world.server.reply(world.now, session, request, Ok(message("because")), &mut world.connections);
+        let answer = Ok(message("because"));
+        world.server.reply(world.now, session, request, answer, &mut world.connections).unwrap();
     }
     world.settle();
     let answers: Vec<_> = world.clients[client].replies().collect();
@@ -36,7 +37,8 @@ fn an_answer_waits_for_a_client_that_is_away() {
     let (mut world, client, session, request) = asked();
     world.cut(client);
     let before = world.server.load().parked_bytes;
-    world.server.reply(world.now, session, request, Ok(message(&"x".repeat(5000))), &mut world.connections);
+    let answer = Ok(message(&"x".repeat(5000)));
+    world.server.reply(world.now, session, request, answer, &mut world.connections).unwrap();
     assert!(world.server.load().parked_bytes >= before + 5000, "what is kept is counted");
     world.reconnect(client);
     world.settle();
@@ -64,7 +66,7 @@ fn the_server_asks() {
     );
     world.reconnect(client);
     let now = world.now.mono;
-    world.clients[client].session.reply(now, asked, Ok(text("yes")));
+    world.clients[client].session.reply(now, asked, Ok(text("yes"))).unwrap();
     world.settle();
     let result = Ok(message("yes"));
     assert!(world.events.contains(&Event::Reply { session, request, result }));

@@ -1,7 +1,10 @@
 //! Both directions of a session: what survives a connection.
 
-use super::super::{Config, Cost, outgoing::Outgoing};
-use alloc::collections::{BTreeMap, VecDeque};
+use super::{
+    super::{Config, Cost, outgoing::Outgoing},
+    backlog::Backlog,
+};
+use alloc::collections::BTreeMap;
 use tenfour_delivery::{
     number::{Offset, Sequence},
     receive::{self, Accepted, Receiver, Refused},
@@ -15,8 +18,8 @@ use tenfour_wire::native::Reliable;
 #[derive(Clone, Debug, Hash)]
 pub(in crate::native) struct Duplex {
     pub(super) window: Window<Outgoing>,
-    /// What has to go out and found the window full: answers, SUBSCRIBE and UNSUBSCRIBE. It goes before anything new.
-    backlog: VecDeque<Outgoing>,
+    /// It goes before anything new.
+    backlog: Backlog,
     /// Someone was told that there is no room for so many bytes.
     refused: Option<usize>,
     pub(super) receiver: Receiver<Reliable>,
@@ -35,7 +38,7 @@ impl Duplex {
         let limit = receive::Config { messages: config.receive.messages.max(1), ..config.receive };
         Self {
             window: Window::new(config.window),
-            backlog: VecDeque::new(),
+            backlog: Backlog::default(),
             refused: None,
             receiver: Receiver::new(limit),
             granted: Credit::default(),
@@ -90,14 +93,19 @@ impl Duplex {
         self.refused.is_some() || !self.has_capacity(0)
     }
 
-    /// What the peer has not acknowledged, in the order of its numbers, and what waits for one.
+    /// What the peer has not acknowledged, in the order of its numbers. What waits for one is no message of a channel.
     pub(in crate::native) fn held_mut(&mut self) -> impl Iterator<Item = &mut Outgoing> {
-        self.window.payloads_mut().chain(&mut self.backlog)
+        self.window.payloads_mut()
+    }
+
+    /// The bytes of what waits for a number.
+    pub(super) const fn waiting_bytes(&self) -> usize {
+        self.backlog.bytes()
     }
 
     /// About how many bytes of memory it holds.
     pub(in crate::native) fn byte_len(&self) -> usize {
-        let frames = self.window.payloads().chain(&self.backlog).map(Outgoing::heap_len).sum::<usize>();
+        let frames = self.window.payloads().chain(self.backlog.iter()).map(Outgoing::heap_len).sum::<usize>();
         let slots = usize::try_from(self.window.len()).unwrap_or(usize::MAX);
         let lists = [
             slots.saturating_mul(Window::<Outgoing>::SLOT_BYTES),
@@ -112,7 +120,7 @@ impl Duplex {
     pub(super) fn shrink(&mut self) {
         self.window.shrink();
         self.receiver.shrink();
-        self.backlog.shrink_to_fit();
+        self.backlog.shrink();
     }
 
     /// Where the last frame leaves a channel, if one was sent.

@@ -45,7 +45,7 @@ fn answers_go_before_anything_new_and_do_not_wait_for_the_application() {
         number += 1;
     }
     let Some(ServerEvent::Request { request: asked, .. }) = server.poll_event() else { panic!() };
-    server.reply(NOW, asked, Ok(message("!")));
+    server.reply(NOW, asked, Ok(message("!"))).unwrap();
     assert_eq!(deliver(&mut server, number + 1), Err(SendError::Full), "an answer waits");
     carry(&mut client, &mut server);
     let events: Vec<_> = core::iter::from_fn(|| client.poll_event()).collect();
@@ -92,7 +92,7 @@ fn two_sides_that_ask_first_do_not_wait_for_each_other() {
         while let Some(event) = client.poll_event() {
             client.consumed(NOW, event.cost());
             match event {
-                ClientEvent::Request { request, .. } => client.reply(NOW, request, Ok(message("!"))),
+                ClientEvent::Request { request, .. } => client.reply(NOW, request, Ok(message("!"))).unwrap(),
                 ClientEvent::Reply { .. } => client_answers += 1,
                 _ => {}
             }
@@ -100,13 +100,74 @@ fn two_sides_that_ask_first_do_not_wait_for_each_other() {
         while let Some(event) = server.poll_event() {
             server.consumed(NOW, event.cost());
             match event {
-                ServerEvent::Request { request, .. } => server.reply(NOW, request, Ok(message("!"))),
+                ServerEvent::Request { request, .. } => server.reply(NOW, request, Ok(message("!"))).unwrap(),
                 ServerEvent::Reply { .. } => server_answers += 1,
                 _ => {}
             }
         }
     }
     assert_eq!((client_answers, server_answers), asked);
+}
+
+#[test]
+fn answers_beyond_what_may_wait_become_errors_and_their_giver_is_told() {
+    let (mut client, mut server) = pair(Transport::Stream);
+    let asked = (0..200).map(|_| client.request(NOW, message("?")).unwrap()).collect::<Vec<_>>();
+    while let Some(Transmit::Bytes(bytes)) = client.poll_transmit(NOW) {
+        server.handle_input(NOW, Input::Bytes(bytes));
+    }
+    let large = "x".repeat(100_000);
+    let mut given = Vec::new();
+    while let Some(event) = server.poll_event() {
+        server.consumed(NOW, event.cost());
+        let ServerEvent::Request { request, .. } = event else { panic!("{event:?}") };
+        given.push(server.reply(NOW, request, Ok(message(&large))));
+    }
+    let limit = Config::default().waiting_bytes;
+    let held = server.take_journal().unwrap().byte_len();
+    assert!((limit..limit + (2 << 20)).contains(&held), "{held} bytes are held");
+    let taken = given.iter().filter(|given| given.is_ok()).count();
+    assert_eq!(taken, ((1 << 20) / 100_000) + limit / 100_001, "the window, and as many as may wait");
+    assert!(given[taken..].iter().all(|given| *given == Err(SendError::TooMuchWaits { limit })));
+    assert_eq!(given.len(), asked.len());
+}
+
+#[test]
+fn whoever_asked_gets_an_error_for_an_answer_that_could_not_wait() {
+    let (mut client, mut server) = pair(Transport::Stream);
+    let asked = (0..200).map(|_| client.request(NOW, message("?")).unwrap()).collect::<Vec<_>>();
+    let (mut given, mut got) = (Vec::new(), Vec::new());
+    let large = "x".repeat(100_000);
+    while got.len() < asked.len() {
+        carry(&mut client, &mut server);
+        while let Some(event) = server.poll_event() {
+            server.consumed(NOW, event.cost());
+            if let ServerEvent::Request { request, .. } = event {
+                given.push(server.reply(NOW, request, Ok(message(&large))).is_ok());
+            }
+        }
+        carry(&mut client, &mut server);
+        while let Some(event) = client.poll_event() {
+            client.consumed(NOW, event.cost());
+            let ClientEvent::Reply { request, result } = event else { panic!("{event:?}") };
+            assert_eq!(request, asked[got.len()], "in order");
+            got.push(result.map_err(|why| assert!(why.contains("wait"), "{why}")).is_ok());
+        }
+    }
+    assert!(given.contains(&false));
+    assert_eq!(given, got, "as the giver was told, each once");
+}
+
+#[test]
+fn a_text_that_says_why_there_is_no_answer_is_cut_to_what_the_peer_takes() {
+    let (mut client, mut server) = pair(Transport::Stream);
+    client.request(NOW, message("?")).unwrap();
+    carry(&mut client, &mut server);
+    let Some(ServerEvent::Request { request: asked, .. }) = server.poll_event() else { panic!() };
+    server.reply(NOW, asked, Err("\u{e9}".repeat(1000).into())).unwrap();
+    carry(&mut client, &mut server);
+    let Some(ClientEvent::Reply { result: Err(why), .. }) = client.poll_event() else { panic!() };
+    assert_eq!(&*why, "\u{e9}".repeat(512));
 }
 
 #[test]
@@ -175,7 +236,8 @@ fn what_has_no_room_in_a_datagram_is_refused_to_its_sender() {
     let request = client.request(NOW, message("?")).unwrap();
     carry(&mut client, &mut server);
     let Some(ServerEvent::Request { request: asked, .. }) = server.poll_event() else { panic!() };
-    server.reply(NOW, asked, Ok(message(&long)));
+    let refused = server.reply(NOW, asked, Ok(message(&long)));
+    assert!(matches!(refused, Err(SendError::TooLarge { .. })), "{refused:?}");
     carry(&mut client, &mut server);
     let Some(ClientEvent::Reply { request: answered, result: Err(why) }) = client.poll_event() else {
         panic!()

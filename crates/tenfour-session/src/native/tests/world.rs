@@ -390,7 +390,9 @@ impl World {
                 assert_eq!(result, Ok(text(&format!("re {number}"))));
                 self.asker.answered += 1;
             }
-            ClientEvent::Request { request, .. } => self.client.reply(self.now, request, Ok(text("!"))),
+            ClientEvent::Request { request, .. } => {
+                self.client.reply(self.now, request, Ok(text("!"))).unwrap();
+            }
             ClientEvent::Emitted { message, .. } => {
                 let Body::Text(text) = message.body else { panic!("only text is sent") };
                 let once = self.reader.emitted.insert(text.to_string());
@@ -439,7 +441,7 @@ impl World {
             }
             ServerEvent::Request { request, message } => {
                 let Body::Text(number) = message.body else { panic!("only text is sent") };
-                self.server.reply(now, request, Ok(text(&format!("re {number}"))));
+                self.server.reply(now, request, Ok(text(&format!("re {number}")))).unwrap();
             }
             ServerEvent::Reply { .. } => self.asker.server_answered += 1,
             ServerEvent::Processed { offset, .. } => {
