@@ -77,7 +77,7 @@ use tenfour_delivery::{
 
 pub use self::{
     config::Config,
-    error::{AcknowledgeError, PublishError, StoredError, SubscribeError},
+    error::{AcknowledgeError, EmitError, PublishError, StoredError, SubscribeError},
     publish::{Publication, PublishId, Receipt},
     sink::{Item, Sink, Subscribed, Taken},
     subscription::Start,
@@ -282,6 +282,32 @@ impl Channels {
         let Some((channel, Channel { subscriptions, .. })) = found else { return 0 };
         let open = subscriptions.iter().filter(|(_, subscription)| subscription.is_open());
         open.filter(|(id, _)| sink.deliver(**id, Item::Emitted { channel, message }) == Taken::Yes).count()
+    }
+
+    /// Hands over an at-most-once message that a session sent: as [`Channels::emit`], within that session's
+    /// [`Config::rate`], which its publications count for as well.
+    ///
+    /// # Errors
+    /// [`EmitError::RateLimited`]; the message is dropped.
+    pub fn emit_by(
+        &mut self,
+        now: Now,
+        publisher: SubscriberId,
+        channel: &str,
+        message: &Message,
+        sink: &mut impl Sink,
+    ) -> Result<usize, EmitError> {
+        self.charge(now, publisher)?;
+        Ok(self.emit(channel, message, sink))
+    }
+
+    /// Charges a session's [`Config::rate`] for a message that goes to no channel.
+    ///
+    /// # Errors
+    /// [`EmitError::RateLimited`]; the message is to be dropped.
+    pub fn charge(&mut self, now: Now, publisher: SubscriberId) -> Result<(), EmitError> {
+        let charged = self.publications.charge(&self.config, now, publisher);
+        charged.map_err(|retry_after| EmitError::RateLimited { retry_after })
     }
 
     /// Subscribes to a channel. From where it goes on is decided when the log has been asked: that is the subscription's

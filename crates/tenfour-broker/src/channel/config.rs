@@ -30,8 +30,9 @@ pub struct Config {
     pub in_flight_bytes: usize,
     /// Messages of one append; by default 4,096.
     pub append_messages: usize,
-    /// Messages of one publisher, in [`Channels::publish_by`](super::Channels::publish_by); by default `None`: as many as
-    /// the bounds allow. What the limit would delay is refused, with the time to wait.
+    /// Messages of one publisher, in [`Channels::publish_by`](super::Channels::publish_by) and
+    /// [`Channels::emit_by`](super::Channels::emit_by) together; by default `None`: as many as the bounds allow. What the
+    /// limit would delay is refused, with the time to wait.
     pub rate: Option<Limit>,
     /// Producers whose numbers are remembered; by default 100,000. Each takes some 200 bytes, and 24 for each of its last 256
     /// messages.

@@ -90,6 +90,20 @@ pub enum PublishError {
     Log(#[from] AppendError),
 }
 
+/// Why a message that is sent at most once was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The sender is over its rate.
+    #[error(
+        "over the rate, so the message is dropped; send the next after {retry_after:?}, or raise `Config::rate`"
+    )]
+    RateLimited {
+        /// When one would be accepted.
+        retry_after: Duration,
+    },
+}
+
 /// Why there is no subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]

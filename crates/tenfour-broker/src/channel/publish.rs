@@ -141,11 +141,25 @@ impl Publications {
             return Ok(repeated);
         }
         self.check_bytes(config, &record)?;
-        if let Some((limit, publisher)) = config.rate.as_ref().zip(publisher) {
-            let charged = self.rates.charge(limit, publisher, now.mono);
+        if let Some(publisher) = publisher {
+            let charged = self.charge(config, now, publisher);
             charged.map_err(|retry_after| PublishError::RateLimited { retry_after })?;
         }
         Ok(self.enqueue(record, fingerprint))
+    }
+
+    /// Charges a publisher for a message.
+    ///
+    /// # Errors
+    /// If it is over the rate: after how long it no longer is.
+    pub(super) fn charge(
+        &mut self,
+        config: &Config,
+        now: Now,
+        publisher: SubscriberId,
+    ) -> Result<(), Duration> {
+        let Some(limit) = &config.rate else { return Ok(()) };
+        self.rates.charge(limit, publisher, now.mono)
     }
 
     /// The next records to append, if none are being appended.

@@ -171,20 +171,28 @@ impl Server {
         peers: &mut impl Peers,
     ) {
         let Some(session) = self.sessions.get(id) else { return };
-        let message = from_wire(message);
+        let grants = &session.identity.grants;
         let channel = match target {
             wire::Target::Peer => {
-                self.events.push_back(Event::Told { session: id, message });
-                return;
+                return match self.channels.charge(now, id.into()) {
+                    Ok(()) => self.events.push_back(Event::Told { session: id, message: from_wire(message) }),
+                    Err(_) => self.refused_emits += 1,
+                };
             }
             wire::Target::Name(name) => Some(name),
             wire::Target::Number(number) => {
                 session.subscriptions.get(&ChannelNumber::new(number)).map(|known| known.channel.clone())
             }
         };
-        match channel.filter(|channel| session.identity.grants.may_publish(channel)) {
-            Some(channel) => self.emit(now, &channel, message, peers),
-            None => self.refused_emits += 1,
+        let Some(channel) = channel.filter(|channel| grants.may_publish(channel)) else {
+            self.refused_emits += 1;
+            return;
+        };
+        let message = from_wire(message);
+        let (channels, mut sink) = self.delivery(now, peers);
+        match channels.emit_by(now, id.into(), &channel, &message, &mut sink) {
+            Ok(_) => self.events.push_back(Event::Emitted { channel, message }),
+            Err(_) => self.refused_emits += 1,
         }
     }
 

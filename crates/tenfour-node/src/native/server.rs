@@ -79,7 +79,8 @@ pub struct Load {
     pub authenticating: usize,
     /// Clients' publications that are not committed yet.
     pub unanswered_publishes: usize,
-    /// Messages that clients sent at most once where they may not, since the server began.
+    /// Messages that clients sent at most once where they may not, or over their rate, since the server began. They were
+    /// dropped.
     pub refused_emits: u64,
 }
 

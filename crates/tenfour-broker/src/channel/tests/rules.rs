@@ -223,6 +223,24 @@ fn a_duplicate_is_not_charged_and_a_refusal_uses_up_no_number() {
     channels.publish_by(at(1_000_000), ann, numbered(0, 1, "y")).expect("under the same number");
 }
 
+#[test]
+fn what_is_emitted_is_charged_as_what_is_published() {
+    let mut channels = channels(|config| config.rate = Some(Limit::new(2, Duration::from_secs(1), 2)));
+    let (ann, mut log, mut screen) = (SubscriberId(1), log(), Screen::new());
+    channels.subscribe(SubscriberId(9), &"a".into(), Start::Live).expect("within the bounds");
+    drive(&mut channels, &mut log, &mut screen);
+    screen.take();
+    let message = Message { name: None, body: Body::Text("now".into()) };
+    channels.publish_by(at(0), ann, saying(&["b"], "x")).expect("the first");
+    assert_eq!(channels.emit_by(at(0), ann, "a", &message, &mut screen), Ok(1));
+    let dropped = channels.emit_by(at(0), ann, "a", &message, &mut screen);
+    assert!(matches!(dropped, Err(EmitError::RateLimited { .. })), "{dropped:?}");
+    assert!(channels.publish_by(at(0), ann, saying(&["b"], "x")).is_err());
+    assert_eq!(channels.emit("a", &message, &mut screen), 1, "the server's own has none");
+    assert_eq!(screen.take().len(), 2, "what is dropped goes nowhere");
+    assert_eq!(channels.emit_by(at(1_000_000), ann, "a", &message, &mut screen), Ok(1));
+}
+
 /// A limit that would delay is one that refuses here: who comes again when told to must get through.
 #[test]
 fn who_waits_as_long_as_told_is_accepted() {

@@ -1,6 +1,7 @@
 //! Who gets what, and who gets an answer.
 
 use super::*;
+use tenfour_delivery::rate::Limit;
 use tenfour_session::native as session;
 
 #[test]
@@ -79,6 +80,32 @@ fn a_publication_that_is_repeated_gets_its_first_answer() {
         [first.map(|receipt| Receipt { duplicate: true, ..receipt }), Err(RefusalReason::Conflict), Err(gap)]
     );
     assert_eq!(world.log.of("news").count(), 1);
+}
+
+#[test]
+fn what_a_client_emits_over_its_rate_is_dropped_and_counted() {
+    let mut config = Config::default();
+    config.channels.rate = Some(Limit::new(2, Duration::from_secs(1), 2));
+    let mut world = World::with(config, session::Config::default());
+    let (client, other) = (world.join("ada"), world.join("ada"));
+    let message = wire::SharedMessage::new(&text("now"));
+    for (emits, target) in [(3, wire::Target::Name("news".into())), (3, wire::Target::Peer)] {
+        for _ in 0..emits {
+            assert!(world.clients[client].session.emit(target.clone(), &message));
+        }
+    }
+    assert!(world.clients[other].session.emit(wire::Target::Peer, &message));
+    world.settle();
+    let of = |world: &World| {
+        let emitted = world.events.iter().filter(|event| matches!(event, Event::Emitted { .. }));
+        let told = world.events.iter().filter(|event| matches!(event, Event::Told { .. }));
+        (emitted.count(), told.count(), world.server.load().refused_emits)
+    };
+    assert_eq!(of(&world), (2, 1, 4), "the other client's rate is its own");
+    world.advance(Duration::from_secs(1));
+    assert!(world.clients[client].session.emit(wire::Target::Peer, &message));
+    world.settle();
+    assert_eq!(of(&world), (2, 2, 4));
 }
 
 #[test]
