@@ -20,6 +20,9 @@ use crate::{
 const FUZZ_PACKAGE: &str = "tenfour-fuzz";
 /// Seconds that `check` gives each fuzz target.
 const SHORT_FUZZ: u32 = 15;
+/// Worlds that `check` simulates, and in how many each planted bug has to be seen.
+const SHORT_SIMULATION: &str = "5000";
+const MUTANT_SEEDS: u64 = 1_000;
 
 #[derive(Parser)]
 #[command(about = "The project's chores", bin_name = "cargo xtask")]
@@ -54,10 +57,10 @@ enum Chore {
         /// One of them alone
         name: Option<String>,
         /// In how many worlds each of them lives at most
-        #[arg(long, value_name = "N", default_value_t = 1_000)]
+        #[arg(long, value_name = "N", default_value_t = MUTANT_SEEDS)]
         seeds: u64,
     },
-    /// What has to hold beside the tests: formatting, clippy, docs, and a short fuzz
+    /// What has to hold beside the tests: formatting, clippy, docs, simulated worlds, planted bugs, and a short fuzz
     Check,
     /// What has to hold before a change goes in: test and check
     Ci,
@@ -96,7 +99,10 @@ fn run_checks(summary: Summary) -> Summary {
             let mut docs = cargo();
             docs.args(["doc", "--workspace", "--no-deps", "--exclude", FUZZ_PACKAGE]);
             check(docs.env("RUSTDOCFLAGS", "-D warnings"))
-        });
+        })
+        .step("simulation", || simulate(&["--seeds", SHORT_SIMULATION]))
+        .step("simulation: every interleaving", || simulate(&["--exhaustive"]))
+        .step("mutants", || mutants::run(None, MUTANT_SEEDS));
     run_fuzz(summary, SHORT_FUZZ)
 }
 
@@ -119,6 +125,10 @@ fn run_fuzz(mut summary: Summary, seconds: u32) -> Summary {
         summary = summary.step(&format!("fuzz: {target}"), || fuzz.run(target, seconds));
     }
     summary
+}
+
+fn simulate(arguments: &[&str]) -> Result<()> {
+    check(cargo().args(["run", "--release", "--package", "tenfour-server", "--", "simulate"]).args(arguments))
 }
 
 fn bench(arguments: &[String]) -> Result<()> {
