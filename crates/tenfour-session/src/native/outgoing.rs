@@ -50,7 +50,11 @@ impl Outgoing {
     pub(super) fn expired(&self) -> Reliable {
         match self {
             Self::Deliver(delivery) => Reliable::Lost(delivery.lost(LossReason::Ttl)),
-            Self::Frame(_) => Reliable::Void { charge: self.charge() as u64 },
+            Self::Frame(body) => match &**body {
+                // It took the place of a message that was taken back before it expired.
+                Reliable::Lost(lost) => Reliable::Lost(*lost),
+                _ => Reliable::Void { charge: self.charge() as u64 },
+            },
         }
     }
 
