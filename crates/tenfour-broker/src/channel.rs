@@ -345,6 +345,12 @@ impl Channels {
         true
     }
 
+    /// How many channels have subscribers.
+    #[must_use]
+    pub fn subscribed(&self) -> usize {
+        self.table.len()
+    }
+
     /// The number of a channel that has subscribers, or had some not long ago.
     #[must_use]
     pub fn number(&self, channel: &str) -> Option<ChannelNumber> {

@@ -13,6 +13,7 @@ use tenfour_broker::{
 };
 use tenfour_delivery::{
     loss::{Count, Lost, OffsetRange, Reason},
+    mutant,
     number::Offset,
     time::{Instant, Now, WallTime},
 };
@@ -125,7 +126,11 @@ impl<P: Peers> Delivery<'_, P> {
             channel: channel.get(),
             previous,
             offset: entry.offset,
-            expires: entry.record.expires.map(|expires| self.deadline(expires)),
+            expires: entry
+                .record
+                .expires
+                .filter(|_| !mutant!(ExpiredDelivered))
+                .map(|expires| self.deadline(expires)),
             message: &shared,
         };
         self.send(peer, |now, connection| match connection.deliver(now, delivery) {

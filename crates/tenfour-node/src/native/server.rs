@@ -77,6 +77,8 @@ pub struct Load {
     pub parked_bytes: usize,
     /// Connections that wait for their authentication.
     pub authenticating: usize,
+    /// Channels that have subscribers.
+    pub subscribed_channels: usize,
     /// Clients' publications that are not committed yet.
     pub unanswered_publishes: usize,
     /// Messages that clients sent at most once where they may not, or over their rate, since the server began. They were
@@ -138,6 +140,7 @@ impl Server {
             parked: self.sessions.parked_len(),
             parked_bytes: self.sessions.parked_bytes(),
             authenticating: self.authenticating,
+            subscribed_channels: self.channels.subscribed(),
             unanswered_publishes: self.publishers.len(),
             refused_emits: self.refused_emits,
         }

@@ -224,6 +224,31 @@ fn a_duplicate_is_not_charged_and_a_refusal_uses_up_no_number() {
 }
 
 #[test]
+fn what_is_remembered_of_producers_is_as_configured() {
+    let mut channels = channels(|config| {
+        (config.dedup.producers, config.dedup.results, config.dedup.pending) = (1, 2, 3);
+        config.dedup.idle = Duration::from_secs(7);
+    });
+    assert_eq!(channels.dedup_window(), Duration::from_secs(7));
+    for sequence in 0..3 {
+        channels.publish(at(0), numbered(0, sequence, "x")).expect("three may be in flight");
+    }
+    assert_eq!(channels.publish(at(0), numbered(0, 3, "x")), Err(PublishError::Busy));
+    drive(&mut channels, &mut log(), &mut Screen::new());
+    let repeated = channels.publish(at(0), numbered(0, 0, "x"));
+    assert_eq!(repeated, Err(PublishError::Applied), "two results are held");
+    channels.publish(at(0), numbered(0, 1, "x")).expect("it is one of them");
+}
+
+/// By default, with as many producers as there may be, and each with as many results.
+#[test]
+fn what_is_remembered_of_producers_takes_less_than_256_mib() {
+    let dedup = Config::default().dedup;
+    let result = size_of::<Offset>() + 16;
+    assert!(dedup.producers * (200 + dedup.results * result) < 256 << 20);
+}
+
+#[test]
 fn what_is_emitted_is_charged_as_what_is_published() {
     let mut channels = channels(|config| config.rate = Some(Limit::new(2, Duration::from_secs(1), 2)));
     let (ann, mut log, mut screen) = (SubscriberId(1), log(), Screen::new());
