@@ -101,7 +101,10 @@ fn run_checks(summary: Summary) -> Summary {
             check(docs.env("RUSTDOCFLAGS", "-D warnings"))
         })
         .step("simulation", || simulate(&["--seeds", SHORT_SIMULATION]))
-        .step("simulation: every interleaving", || simulate(&["--exhaustive"]))
+        .step("simulation: every interleaving with a cut", || simulate(&["--exhaustive"]))
+        .step("simulation: every interleaving with a restart", || {
+            simulate(&["--exhaustive", "--cuts", "0", "--restarts", "1"])
+        })
         .step("mutants", || mutants::run(None, MUTANT_SEEDS));
     run_fuzz(summary, SHORT_FUZZ)
 }

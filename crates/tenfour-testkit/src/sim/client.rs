@@ -9,7 +9,7 @@ use tenfour_delivery::{
     entry,
     loss::Reason,
     mutant,
-    number::{ProducerEpoch, ProducerId, ProducerSequence, Sequence},
+    number::{Offset, ProducerEpoch, ProducerId, ProducerSequence, Sequence},
     resume::Position,
     time::Instant,
 };
@@ -17,11 +17,11 @@ use tenfour_session::native::{
     ClientEvent, ClientJournal, ClientSession, Closed, Config, Cost, Decision, Delivered as Message, Hello,
     Input, Publication, Receipt, Resumption, Start as SessionStart, Subscription, Transmit, Transport,
 };
-use tenfour_wire::native::{Refusal, RefusalReason, SharedMessage, Target};
+use tenfour_wire::native::{CloseCode, Refusal, RefusalReason, SharedMessage, Target};
 
 use super::{
-    ChannelId, ClientId, ConnectionId, Delivered, Fact, Left, Lost, MessageId, Start, letter::Letter,
-    link::Kind,
+    ChannelId, ClientId, ConnectionId, Delivered, Fact, Left, Lost, MessageId, ProtocolFault, Start,
+    letter::Letter, link::Kind,
 };
 
 /// A client's process, and the disk that outlives it.
@@ -50,6 +50,12 @@ pub(crate) struct Client {
     begins_anew: bool,
     forged: Vec<(MessageId, Sequence)>,
     connected: Option<Connected>,
+    /// The connection on which it learned the token that it has.
+    knows: Option<ConnectionId>,
+    /// In which epoch of the log its last publication was acknowledged.
+    acked_in: u64,
+    /// Channels that it has left, and was not told so yet.
+    leaving: u64,
     /// What is left of the last connection's session.
     journal: Option<ClientJournal>,
     next_request: u32,
@@ -63,6 +69,8 @@ struct Disk {
     next_sequence: u64,
     /// The producer's life.
     producer: u32,
+    /// The number that comes next in the life before.
+    past_sequence: u64,
 }
 
 /// A publication without an answer.
@@ -118,6 +126,9 @@ impl Client {
             begins_anew: false,
             forged: Vec::new(),
             connected: None,
+            knows: None,
+            acked_in: 0,
+            leaving: 0,
             journal: None,
             next_request: 0,
         }
@@ -134,6 +145,10 @@ impl Client {
     /// Whether it has a session that it may go on with.
     pub(crate) fn claims(&self) -> bool {
         self.journal.as_ref().is_some_and(ClientJournal::is_resumable)
+    }
+
+    pub(crate) fn knows(&self) -> Option<ConnectionId> {
+        self.knows.filter(|_| self.claims())
     }
 
     /// Whether it waits for nothing.
@@ -230,7 +245,6 @@ impl Client {
         });
         self.dirty = true;
         if mutant!(OutboxForgetsLastWrite) {
-            // Sent before it is on the disk.
             self.saved = self.memory.outbox.len();
             self.send(now);
         }
@@ -242,8 +256,13 @@ impl Client {
         now: Instant,
         message: MessageId,
         channel: ChannelId,
+        epoch: u64,
         facts: &mut Vec<Fact>,
     ) -> bool {
+        // A log that began anew does not know whose the number was.
+        if self.acked_in != epoch {
+            return false;
+        }
         let first_open = self.memory.outbox.front().map_or(self.memory.next_sequence, |first| first.sequence);
         let Some(sequence) = first_open.checked_sub(1) else { return false };
         let publication = publication(self.id, self.memory.producer, message, channel, sequence, None);
@@ -258,6 +277,46 @@ impl Client {
                 true
             }
             Err(_) => false,
+        }
+    }
+
+    /// What is left of an earlier life of its producer publishes; `false` where there was none, or it cannot.
+    pub(crate) fn publish_from_the_past(
+        &mut self,
+        now: Instant,
+        message: MessageId,
+        channel: ChannelId,
+        facts: &mut Vec<Fact>,
+    ) -> bool {
+        let Some(life) = self.memory.producer.checked_sub(1) else { return false };
+        let Some(connected) = self.connected.as_mut().filter(|connected| connected.is_welcome) else {
+            return false;
+        };
+        let publication = publication(self.id, life, message, channel, self.memory.past_sequence, None);
+        let sent = connected.session.publish(now, publication);
+        if let Ok(sent) = sent {
+            facts.push(Fact::Offered { by: self.id, message, channel, ttl: None });
+            self.forged.push((message, sent));
+        }
+        sent.is_ok()
+    }
+
+    /// Leaves a channel that it reads, or subscribes to one that it does not.
+    pub(crate) fn change_subscription(&mut self, now: Instant, channel: ChannelId, facts: &mut Vec<Fact>) {
+        let Some(connected) = self.connected.as_mut().filter(|connected| connected.is_welcome) else {
+            return;
+        };
+        let (place, name) = (usize::from(channel), channel_name(channel));
+        if self.wishes[place].is_none() && self.leaving & (1 << channel) == 0 {
+            self.wishes[place] = Some(Start::Earliest);
+            // There are fewer channels than a session may subscribe to, and their names are short.
+            _ = connected.session.subscribe(now, &name, SessionStart::Earliest);
+        } else if self.memory.cursors[place].take().is_some() {
+            connected.session.unsubscribe(now, &name);
+            self.leaving |= 1 << channel;
+            self.wishes[place] = None;
+            self.dirty = true;
+            facts.push(Fact::Unsubscribed { by: self.id, channel });
         }
     }
 
@@ -300,8 +359,21 @@ impl Client {
         self.disk = written;
         facts.push(Fact::Saved { by: self.id });
         if let Some(connected) = self.connected.as_mut().filter(|connected| connected.is_welcome) {
-            for (channel, offset) in progress {
-                connected.session.processed(now, &channel_name(channel), offset);
+            let leaving = self.leaving;
+            for (channel, before, offset) in progress {
+                if leaving & (1 << channel) != 0 {
+                    continue;
+                }
+                let name = channel_name(channel);
+                connected.session.processed(now, &name, offset);
+                // Two handlers of an application that end out of order say so out of order.
+                connected.session.processed(now, &name, before);
+                facts.extend(connected.session.position(&name).map(|position| Fact::Positioned {
+                    by: self.id,
+                    channel,
+                    epoch: position.epoch.get(),
+                    offset: position.offset.get(),
+                }));
             }
         }
         self.send(now);
@@ -316,7 +388,7 @@ impl Client {
     }
 
     /// The process dies. What was being written is on the disk afterwards, or not.
-    pub(crate) fn crash(&mut self, write: LastWrite, facts: &mut Vec<Fact>) {
+    pub(crate) fn crash(&mut self, write: LastWrite, next: NextLife, facts: &mut Vec<Fact>) {
         if let Some(writing) = self.writing.take()
             && write == LastWrite::Kept
         {
@@ -326,7 +398,7 @@ impl Client {
         let is_lost = |of: &&Outgoing| !self.disk.outbox.iter().any(|kept| kept.message == of.message);
         let lost = self.memory.outbox.iter().filter(is_lost);
         facts.extend(lost.map(|outgoing| Fact::Forgotten { message: outgoing.message }));
-        self.begins_anew = false;
+        self.begins_anew = next == NextLife::OfTheProducerToo && self.disk.outbox.is_empty();
         facts.extend(self.forged.drain(..).map(|(message, _)| Fact::Forgotten { message }));
         facts.push(Fact::Crashed { client: self.id });
         self.life += 1;
@@ -341,14 +413,19 @@ impl Client {
         self.retry_at = None;
         self.connected = None;
         self.journal = None;
+        self.knows = None;
+        self.leaving = 0;
     }
 
-    fn advanced(&self, written: &Disk) -> Vec<(ChannelId, tenfour_delivery::number::Offset)> {
-        let pairs = written.cursors.iter().zip(&self.disk.cursors).enumerate();
-        pairs
-            .filter(|(_, (new, old))| new != old)
-            .filter_map(|(channel, (new, _))| Some((channel as ChannelId, new.as_ref()?.offset)))
-            .collect()
+    /// The channels that have moved: from where, and to where.
+    fn advanced(&self, written: &Disk) -> Vec<(ChannelId, Offset, Offset)> {
+        let pairs = (0..).zip(written.cursors.iter().zip(&self.disk.cursors));
+        let moved = pairs.filter_map(|(channel, (new, old))| {
+            let new = new.filter(|new| Some(*new) != *old)?;
+            let same_epoch = old.filter(|old| old.epoch == new.epoch);
+            Some((channel, same_epoch.map_or(new.offset, |old| old.offset), new.offset))
+        });
+        moved.collect()
     }
 
     fn unsend(&mut self) {
@@ -389,6 +466,7 @@ impl Client {
             match event {
                 ClientEvent::Welcomed(welcome) => {
                     connected.is_welcome = true;
+                    self.knows = Some(connection);
                     let resumed = welcome.resumption == Resumption::Exact;
                     facts.push(Fact::Welcomed { connection, resumed, within: None });
                     if !resumed {
@@ -402,7 +480,7 @@ impl Client {
                 ClientEvent::Rejected(_) => facts.push(Fact::Refused { connection }),
                 ClientEvent::Published { publish, result } => self.published(now, publish, result, facts),
                 ClientEvent::Writable => self.send(now),
-                ClientEvent::Closed(closed) => self.closed(closed),
+                ClientEvent::Closed(closed) => self.closed(closed, facts),
                 other => self.read(connection, other, left, facts),
             }
         }
@@ -435,7 +513,10 @@ impl Client {
             Ok(receipt) => {
                 Fact::Acked { by, message, epoch: receipt.epoch.get(), offset: receipt.offset.get() }
             }
-            Err(_) => Fact::Rejected { by, message },
+            Err(refusal) => {
+                let conflict = refusal.reason == RefusalReason::Conflict;
+                Fact::Rejected { by, message, conflict }
+            }
         };
         if let Some(forged) = self.forged.iter().position(|(_, sent)| *sent == publish) {
             let (message, _) = self.forged.swap_remove(forged);
@@ -448,13 +529,19 @@ impl Client {
         if let Err(refusal) = &result
             && (refusal.reason == RefusalReason::Indeterminate || may_pass(refusal))
         {
-            let is_lost = refusal.reason == RefusalReason::Indeterminate;
+            let is_unknown = refusal.reason == RefusalReason::Indeterminate;
+            // Where what is acknowledged is missing, the log has begun anew, and this number is never due there.
+            let first = self.memory.outbox.front().map_or(0, |first| first.sequence);
+            let is_behind = matches!(refusal.reason, RefusalReason::Gap { expected } if expected < first);
             let outgoing = &mut self.memory.outbox[place];
             outgoing.sent = None;
-            outgoing.doubt = if is_lost { Doubt::Forever } else { Doubt::Absent };
-            self.begins_anew |= is_lost;
+            outgoing.doubt = if is_unknown { Doubt::Forever } else { Doubt::Absent };
+            self.begins_anew |= is_unknown || is_behind;
             self.retry_at.get_or_insert(now + RETRY_AFTER);
             return;
+        }
+        if let Ok(receipt) = &result {
+            self.acked_in = receipt.epoch.get();
         }
         facts.push(answer(self.memory.outbox[place].message, &result));
         self.memory.outbox.remove(place);
@@ -469,6 +556,7 @@ impl Client {
         }
         self.begins_anew = false;
         self.memory.producer += 1;
+        self.memory.past_sequence = self.memory.next_sequence;
         for (sequence, outgoing) in (0..).zip(&mut self.memory.outbox) {
             (outgoing.sequence, outgoing.doubt) = (sequence, Doubt::Absent);
         }
@@ -486,8 +574,16 @@ impl Client {
     }
 
     /// A session that is gone for good is not asked for again.
-    fn closed(&mut self, closed: Closed) {
+    fn closed(&mut self, closed: Closed, facts: &mut Vec<Fact>) {
         let Some(mut connected) = self.connected.take() else { return };
+        let connection = connected.connection;
+        let fault = match closed {
+            Closed::Fault(CloseCode::BrokenChain) => Some(ProtocolFault::BrokenChain),
+            Closed::Fault(CloseCode::SequenceGap) => Some(ProtocolFault::SequenceGap),
+            Closed::Fault(code) if code.is_final() => Some(ProtocolFault::Other),
+            _ => None,
+        };
+        facts.extend(fault.map(|fault| Fact::Faulted { connection, fault }));
         self.journal = connected.session.take_journal().filter(|_| !closed.is_final());
     }
 
@@ -503,8 +599,16 @@ impl Client {
             ClientEvent::Subscribed { channel, subscription } => {
                 self.subscribed(&channel, subscription, facts)
             }
-            ClientEvent::Unsubscribed { channel, .. } => {
+            ClientEvent::Unsubscribed { channel, refusal } => {
                 let channel = channel_id(&channel);
+                let was_leaving = self.leaving & (1 << channel) != 0;
+                self.leaving &= !(1 << channel);
+                if refusal.is_none() && was_leaving {
+                    return;
+                }
+                if refusal.is_some_and(|refusal| refusal.reason != RefusalReason::Forbidden) {
+                    facts.push(Fact::SubscriptionRefused { by: self.id, channel });
+                }
                 self.wishes[usize::from(channel)] = None;
                 self.memory.cursors[usize::from(channel)] = None;
                 facts.push(Fact::Unsubscribed { by: self.id, channel });
@@ -588,7 +692,7 @@ impl Client {
         }
     }
 
-    fn advance(&mut self, channel: ChannelId, offset: tenfour_delivery::number::Offset) {
+    fn advance(&mut self, channel: ChannelId, offset: Offset) {
         if let Some(cursor) = &mut self.memory.cursors[usize::from(channel)] {
             cursor.offset = cursor.offset.max(offset);
             self.dirty = true;
@@ -601,6 +705,13 @@ impl Client {
 pub(crate) enum LastWrite {
     Kept,
     Lost,
+}
+
+/// Whether the process that comes after one that died is a new life of its producer, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NextLife {
+    OfTheProcess,
+    OfTheProducerToo,
 }
 
 /// Whether what was refused may be accepted later.

@@ -321,7 +321,13 @@ impl State {
         self.connections += 1;
         let place = usize::from(client);
         let claims = self.clients[place].claims();
-        self.tell(Fact::Connected { client, connection, claims, contests: false })?;
+        self.tell(Fact::Connected {
+            client,
+            connection,
+            claims,
+            contests: false,
+            knows: self.clients[place].knows(),
+        })?;
         self.process.accept(clock(), connection, Kind::Stream);
         self.clients[place].connect(NOW, connection, &self.session);
         self.wires[place] = Wire { connection, ..Wire::default() };

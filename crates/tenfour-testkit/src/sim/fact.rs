@@ -68,6 +68,33 @@ pub enum Fact {
         by: ClientId,
         /// Which.
         message: MessageId,
+        /// Whether because its number is said to be another one's.
+        conflict: bool,
+    },
+    /// An application may not subscribe to what it may read.
+    SubscriptionRefused {
+        /// Who.
+        by: ClientId,
+        /// To what.
+        channel: ChannelId,
+    },
+    /// A session says up to where its application has processed a channel.
+    Positioned {
+        /// Whose.
+        by: ClientId,
+        /// Which.
+        channel: ChannelId,
+        /// In which epoch.
+        epoch: u64,
+        /// Up to here.
+        offset: u64,
+    },
+    /// A client closed a connection because its server broke the protocol.
+    Faulted {
+        /// Which one.
+        connection: ConnectionId,
+        /// How.
+        fault: ProtocolFault,
     },
     /// A subscription begins, or goes on after it was asked for again.
     Subscribed {
@@ -129,6 +156,8 @@ pub enum Fact {
         claims: bool,
         /// Whether it is a copy of a client that is still there, and asks for the same session.
         contests: bool,
+        /// The connection on which it learned the token that it shows.
+        knows: Option<ConnectionId>,
     },
     /// A server let a connection in.
     Admitted {
@@ -301,6 +330,17 @@ pub enum Start {
         /// Here.
         offset: u64,
     },
+}
+
+/// How a protocol was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProtocolFault {
+    /// A message did not follow the one before it in its channel.
+    BrokenChain,
+    /// A number did not follow.
+    SequenceGap,
+    /// Anything else.
+    Other,
 }
 
 /// What a peer makes up.

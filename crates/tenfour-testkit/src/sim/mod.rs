@@ -32,7 +32,7 @@ use self::world::World;
 pub use explore::{Counterexample, Explored, Smallest, explore};
 pub use fact::{
     ChannelId, ClientId, Committed, ConnectionId, Delivered, Fact, Forgery, Happening, Left, Lost, MessageId,
-    Producer, Start,
+    Producer, ProtocolFault, Start,
 };
 pub use fault::{Fault, Faults};
 pub use invariant::Invariant;

@@ -308,6 +308,16 @@ impl Process {
         }
     }
 
+    /// Of connections and sessions that are gone nothing is left.
+    pub(crate) fn b6_nothing_is_left(&self) -> Verdict {
+        let load = self.server.load();
+        let left = (load.sessions, load.authenticating, load.subscribed_channels, self.connections.0.len());
+        match left {
+            (0, 0, 0, 0) => Ok(()),
+            _ => Invariant::B6.broken(format_args!("everybody is gone, and there is {load:?}")),
+        }
+    }
+
     fn with<R>(&mut self, connection: ConnectionId, act: impl FnOnce(&mut ServerSession) -> R) -> Option<R> {
         self.connections.with(peer(connection), act)
     }

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// How long a session is kept for a client that is away.
-const PARKING: Duration = Duration::from_secs(8);
+pub(crate) const PARKING: Duration = Duration::from_secs(8);
 
 pub(crate) fn rules(plan: &Plan, settings: &Settings) -> Rules {
     let parking = settings.node.parking;
@@ -71,9 +71,9 @@ fn session(plan: &Plan) -> SessionConfig {
     config.close_timeout = Duration::from_secs(2);
     if plan.tight == Tightness::Tight {
         config.window.messages = 8;
-        config.window.bytes = 4 * 1024;
+        config.window.bytes = 1_400;
         config.receive.messages = 6;
-        config.receive.bytes = 4 * 1024;
+        config.receive.bytes = 1_400;
         config.ack_every = 4;
         config.emit.messages = 4;
     }

@@ -20,6 +20,8 @@ struct Publication {
     state: State,
     /// Where it was committed last: in which epoch, and where.
     place: Option<(u64, u64)>,
+    /// In which life of its producer.
+    life: Option<u32>,
     /// Whether its number belongs to another message.
     conflicts: bool,
 }
@@ -46,7 +48,8 @@ impl Messages {
             self.0.resize_with(place + 1, || None);
         }
         let state = State::Open;
-        self.0[place] = Some(Publication { by, channel, ttl, offered, state, place: None, conflicts: false });
+        self.0[place] =
+            Some(Publication { by, channel, ttl, offered, state, place: None, life: None, conflicts: false });
     }
 
     pub(super) fn forget(&mut self, message: MessageId) {
@@ -66,8 +69,11 @@ impl Messages {
                 entry.message, entry.channel, publication.channel
             ));
         }
+        // A new life of a producer does not know what an old one, which nobody has fenced yet, still has on its way.
+        let life = entry.producer.map(|producer| producer.epoch);
         if let Some((epoch, offset)) = publication.place
             && epoch == entry.epoch
+            && life == publication.life
         {
             return Invariant::S2.broken(format_args!(
                 "message {} is in the log at {offset} and again at {}",
@@ -75,10 +81,26 @@ impl Messages {
             ));
         }
         publication.place = Some((entry.epoch, entry.offset));
+        publication.life = life;
         Ok(())
     }
 
-    pub(super) fn reject(&mut self, by: ClientId, message: MessageId) -> Verdict {
+    /// What is in the log is not refused, and no number belongs to two.
+    pub(super) fn reject(
+        &mut self,
+        by: ClientId,
+        message: MessageId,
+        conflict: bool,
+        epoch: Option<u64>,
+    ) -> Verdict {
+        if let Some(place) = epoch.and_then(|epoch| self.place_in(message, epoch)) {
+            return Invariant::S21
+                .broken(format_args!("message {message} is in the log at {place}, and refused"));
+        }
+        if conflict && !self.conflicts(message) {
+            return Invariant::S22
+                .broken(format_args!("message {message} is refused as if its number were another one's"));
+        }
         match self.get_mut(message).filter(|publication| publication.by == by) {
             Some(publication) => publication.state = State::Rejected,
             None => {

@@ -44,8 +44,8 @@ pub struct Judge {
     emits: Emits,
     /// The latest that the server's calendar ever said.
     latest: WallTime,
-    /// When it last jumped.
-    jumped: Instant,
+    /// When it jumped.
+    jumps: Vec<Instant>,
 }
 
 /// What a world's code promises beside the invariants: bounds that they are judged with.
@@ -130,7 +130,7 @@ impl Judge {
             sessions: Sessions::new(rules.clients),
             emits: Emits::default(),
             latest: WallTime::default(),
-            jumped: Instant::ZERO,
+            jumps: Vec::new(),
         }
     }
 
@@ -213,7 +213,13 @@ impl Judge {
                 self.messages.s21_the_original_result(message, epoch, offset)?;
                 self.messages.s1_no_loss(by, message, epoch, offset, &self.logs)
             }
-            Fact::Rejected { by, message } => self.messages.reject(by, message),
+            Fact::Rejected { by, message, conflict } => {
+                self.messages.reject(by, message, conflict, self.logs.epoch())
+            }
+            Fact::SubscriptionRefused { by, channel } => {
+                Invariant::L2.broken(format_args!("client {by} may not subscribe to channel {channel}"))
+            }
+            Fact::Faulted { connection, fault } => broken_protocol(connection, fault),
             Fact::Conflicting { message } => {
                 self.messages.conflict(message);
                 Ok(())
@@ -252,7 +258,7 @@ impl Judge {
                 self.sessions.s14_one_live_connection(&delivered)?;
                 self.sessions.s19_only_what_may_be_read(&delivered)?;
                 self.readers.deliver(&delivered, &self.logs)?;
-                self.s15_in_time(&delivered)
+                self.s15_in_time(&delivered, at)
             }
             Fact::Lost(lost) => {
                 let expiry = Expiry { messages: &self.messages, latest: self.latest, at };
@@ -263,6 +269,9 @@ impl Judge {
                 let expiry = Expiry { messages: &self.messages, latest: self.latest, at };
                 let expired = |entry: &log::Entry| expiry.may_be_over(entry);
                 self.readers.skip(to, channel, after..=through, &self.logs, expired)
+            }
+            Fact::Positioned { by, channel, epoch, offset } => {
+                self.readers.s12_positions_are_monotone(by, channel, epoch, offset)
             }
             Fact::Saving { by } => {
                 self.readers.begin_save(by);
@@ -280,7 +289,7 @@ impl Judge {
 
     /// An entry may leave until its time to live is over both by the calendar and by the clock: a calendar that jumps moves one
     /// of them. What is left of it is worked out on the way, so a jump on the way may move that, too.
-    fn s15_in_time(&self, delivered: &super::Delivered) -> Verdict {
+    fn s15_in_time(&self, delivered: &super::Delivered, at: Instant) -> Verdict {
         let (Some(left), Some(entry)) =
             (delivered.left, self.logs.entry(delivered.epoch, delivered.channel, delivered.offset))
         else {
@@ -292,7 +301,7 @@ impl Judge {
         let tick = u64::try_from(self.rules.ttl_tick.as_millis()).unwrap_or(u64::MAX);
         let by_calendar = left.wall.as_unix_millis() > expires.as_unix_millis() + tick;
         let by_clock = left.at > entry.committed + ttl + self.rules.ttl_tick;
-        let jumped = self.jumped >= entry.committed && self.jumped <= left.at;
+        let jumped = self.jumps.iter().any(|jump| (entry.committed..=at).contains(jump));
         match by_calendar && by_clock && !jumped {
             true => Invariant::S15.broken(format_args!(
                 "message {} was to leave within {ttl:?} of its commit at {}, and left at {}",
@@ -305,8 +314,17 @@ impl Judge {
     /// Hears that the server's calendar jumped, and what it says now.
     pub fn calendar_jumped(&mut self, at: Instant, wall: WallTime) {
         self.latest = self.latest.max(wall);
-        self.jumped = at;
+        self.jumps.push(at);
     }
+}
+
+/// A client that breaks off does so for what its server did.
+fn broken_protocol(connection: super::ConnectionId, fault: super::ProtocolFault) -> Verdict {
+    let invariant = match fault {
+        super::ProtocolFault::BrokenChain => Invariant::S7,
+        super::ProtocolFault::SequenceGap | super::ProtocolFault::Other => Invariant::S5,
+    };
+    invariant.broken(format_args!("the server broke the protocol on connection {connection}: {fault:?}"))
 }
 
 /// Whether a time to live may have run out, by the calendar or by the clock.

@@ -25,6 +25,8 @@ struct Reader {
     /// What is known of the end of the epoch before.
     reset: Reset,
     disk: Disk,
+    /// Up to where its session said last that it has processed.
+    processed: Option<Position>,
 }
 
 /// Whether a reader knows that a log began anew.
@@ -178,6 +180,23 @@ impl Readers {
         Ok(())
     }
 
+    /// Nor does what a session says of its application go back.
+    pub(super) fn s12_positions_are_monotone(
+        &mut self,
+        by: ClientId,
+        channel: ChannelId,
+        epoch: u64,
+        offset: u64,
+    ) -> Verdict {
+        let now = Position { epoch, offset };
+        match self.reader(by, channel).processed.replace(now) {
+            Some(before) if before > now => {
+                Invariant::S12.broken(format_args!("client {by} had processed {before:?}, and then {now:?}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn crash(&mut self, client: ClientId) {
         for reader in &mut self.0[usize::from(client)] {
             let saved = reader.disk.saved;
@@ -192,6 +211,7 @@ impl Readers {
             }
             reader.subscribed &= saved.is_some();
             reader.reset = Reset::None;
+            reader.processed = None;
             reader.disk.saving = None;
         }
     }

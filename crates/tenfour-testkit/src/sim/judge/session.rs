@@ -51,6 +51,10 @@ struct Connection {
     overclaimed: Option<Instant>,
     forged_token: bool,
     parted: bool,
+    /// Where its client learned the token that it shows.
+    knows: Option<ConnectionId>,
+    /// Whether its client has shown that it has the token that it was given.
+    acted: bool,
     /// In which of its lives the server let it in.
     life: u32,
 }
@@ -81,9 +85,10 @@ impl Sessions {
 
     pub(super) fn judge(&mut self, fact: Fact, at: Instant, rules: &Rules) -> Verdict {
         match fact {
-            Fact::Connected { client, connection, claims, contests } => {
+            Fact::Connected { client, connection, claims, contests, knows } => {
                 self.clients[usize::from(client)].contested |= contests;
                 self.connect(client, connection, claims, at);
+                self.connections[connection as usize].knows = knows;
             }
             Fact::Admitted { connection, session, resumed } => {
                 return self.admit(connection, session, resumed, at, rules);
@@ -200,6 +205,8 @@ impl Sessions {
             overclaimed: None,
             forged_token: false,
             parted: false,
+            knows: None,
+            acted: false,
             life: 0,
         });
     }
@@ -213,6 +220,7 @@ impl Sessions {
         rules: &Rules,
     ) -> Verdict {
         let client = self.connections[connection as usize].client;
+        self.s11_replaced_tokens_open_nothing(connection, session, resumed)?;
         for other in self.connections.iter_mut().filter(|other| other.session == Some(session)) {
             other.fenced.get_or_insert(at);
         }
@@ -258,7 +266,28 @@ impl Sessions {
         }
     }
 
-    fn s11_fenced_have_no_effect(&self, connection: ConnectionId) -> Verdict {
+    /// A token is worth nothing once a later one of its session was used.
+    fn s11_replaced_tokens_open_nothing(
+        &self,
+        connection: ConnectionId,
+        session: u64,
+        resumed: bool,
+    ) -> Verdict {
+        let knows = self.connections[connection as usize].knows;
+        let later = knows.map_or(usize::MAX, |knows| knows as usize + 1).min(self.connections.len());
+        let used = |other: &&Connection| other.session == Some(session) && other.acted;
+        match self.connections[later..].iter().any(|other| used(&other)) && resumed {
+            true => Invariant::S11.broken(format_args!(
+                "connection {connection} was let in with the token of {knows:?}, which had been replaced"
+            )),
+            false => Ok(()),
+        }
+    }
+
+    fn s11_fenced_have_no_effect(&mut self, connection: ConnectionId) -> Verdict {
+        if let Some(acting) = self.connections.get_mut(connection as usize) {
+            acting.acted = true;
+        }
         match self.connections.get(connection as usize).and_then(|connection| connection.fenced) {
             Some(fenced) => Invariant::S11
                 .broken(format_args!("connection {connection} still acts, and was replaced at {fenced}")),

@@ -8,8 +8,8 @@ use tenfour_delivery::{
 };
 
 use crate::sim::{
-    Broken, Committed, Delivered, Fact, Forgery, Happening, Invariant, Judge, Left, Lost, Producer, Rules,
-    Start,
+    Broken, Committed, Delivered, Fact, Forgery, Happening, Invariant, Judge, Left, Lost, Producer,
+    ProtocolFault, Rules, Start,
 };
 
 const EPOCH: u64 = 1;
@@ -81,7 +81,7 @@ fn beginning() -> Vec<Fact> {
 }
 
 const fn connected(client: u8, connection: u32, claims: bool) -> Fact {
-    Fact::Connected { client, connection, claims, contests: false }
+    Fact::Connected { client, connection, claims, contests: false, knows: None }
 }
 
 const fn subscribed(start: Start, epoch: u64, after: u64) -> Fact {
@@ -141,7 +141,8 @@ fn s1() {
 #[test]
 fn s2() {
     breaks(Invariant::S2, &then(&[Fact::Committed(Committed { offset: 4, previous: 3, ..committed(3) })]));
-    let other = Committed { producer: None, message: 1, ..committed(4) };
+    let again = Some(Producer { id: 1, epoch: 1, sequence: 9 });
+    let other = Committed { producer: again, message: 1, ..committed(4) };
     breaks(Invariant::S2, &then(&[Fact::Committed(other)]));
 }
 
@@ -187,6 +188,8 @@ fn s7() {
     breaks(Invariant::S7, &then(&[Fact::Skipped { to: 0, channel: 0, after: 0, through: 1 }]));
     let elsewhere = Committed { previous: 2, ..committed(4) };
     breaks(Invariant::S7, &then(&[offered(4), Fact::Committed(elsewhere)]));
+    let fault = ProtocolFault::BrokenChain;
+    breaks(Invariant::S7, &then(&[Fact::Faulted { connection: 0, fault }]));
     // A server began anew, and nothing was said of what is gone.
     let anew = Fact::Started { epoch: 2 };
     let of_new = Fact::Committed(Committed { epoch: 2, ..committed(1) });
@@ -234,6 +237,12 @@ fn s11() {
         [connected(0, 1, true), Fact::Forged { connection: 1, forgery: Forgery::Token }, admitted(1)];
     let resumed = Fact::Welcomed { connection: 1, resumed: true, within: None };
     breaks(Invariant::S11, &then(&[&forged[..], &[resumed]].concat()));
+    // A copy that shows the first token after the second one was used.
+    let stale = Fact::Connected { client: 0, connection: 2, claims: true, contests: true, knows: Some(0) };
+    breaks(
+        Invariant::S11,
+        &then(&[connected(0, 1, true), admitted(1), Fact::Acted { connection: 1 }, stale, admitted(2)]),
+    );
     let of_life = |epoch, offset| {
         let producer = Some(Producer { id: 1, epoch, sequence: 0 });
         Fact::Committed(Committed { producer, ..committed(offset) })
@@ -247,6 +256,8 @@ fn s12() {
     let read = [delivered(1), Fact::Saving { by: 0 }, Fact::Saved { by: 0 }];
     breaks(Invariant::S12, &then(&[&read[..], &[claim(0)]].concat()));
     breaks(Invariant::S12, &then(&[&read[..], &[claim(2)]].concat()));
+    let positioned = |offset| Fact::Positioned { by: 0, channel: 0, epoch: EPOCH, offset };
+    breaks(Invariant::S12, &then(&[positioned(2), positioned(1)]));
 }
 
 #[test]
@@ -264,7 +275,7 @@ fn s13() {
     holds(&then(&[&twice[..], &[admitted(2, true)]].concat()));
     let refused = Fact::Refused { connection: 2 };
     breaks(Invariant::S13, &then(&[&twice[..], &[refused]].concat()));
-    let copy = Fact::Connected { client: 0, connection: 2, claims: true, contests: true };
+    let copy = Fact::Connected { client: 0, connection: 2, claims: true, contests: true, knows: None };
     holds(&then(&[&twice[..4], &[copy, refused]].concat()));
     // Who never heard of a session cannot ask for it.
     let unheard = [connected(0, 1, true), admitted(1, false), connected(0, 2, true), admitted(2, false)];
@@ -333,6 +344,7 @@ fn s10() {
 #[test]
 fn s21() {
     breaks(Invariant::S21, &then(&[acked(1, 1), acked(1, 2)]));
+    breaks(Invariant::S21, &then(&[Fact::Rejected { by: 0, message: 1, conflict: false }]));
 }
 
 #[test]
@@ -341,7 +353,8 @@ fn s22() {
     breaks(Invariant::S22, &then(&[&conflicting[..], &[acked(4, 3)]].concat()));
     let entry = Committed { message: 4, ..Committed { offset: 4, previous: 3, ..committed(3) } };
     breaks(Invariant::S22, &then(&[&conflicting[..], &[Fact::Committed(entry)]].concat()));
-    holds(&then(&[&conflicting[..], &[Fact::Rejected { by: 0, message: 4 }]].concat()));
+    breaks(Invariant::S22, &then(&[offered(4), Fact::Rejected { by: 0, message: 4, conflict: true }]));
+    holds(&then(&[&conflicting[..], &[Fact::Rejected { by: 0, message: 4, conflict: true }]].concat()));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{
     links::{End, Side},
     players::Who,
 };
-use crate::sim::{ClientId, Fact, Invariant, judge::Verdict, link::Weather};
+use crate::sim::{ClientId, Fact, Invariant, judge::Verdict, link::Weather, setup};
 
 /// From one look to the next.
 const EVERY: Duration = Duration::from_millis(100);
@@ -54,12 +54,24 @@ impl World<'_> {
             self.enter(EVERY, Task::Check);
             return Ok(());
         }
-        self.phase = Phase::Over;
         for channel in 0..self.plan.channels {
             let kept = self.judge.kept(self.process.epoch(), channel);
             self.process.s1_the_log_keeps(channel, kept)?;
         }
+        self.phase = Phase::Leaving;
+        for place in 0..self.links.len() {
+            self.links[place].kill();
+            self.will_notice(place, Side::Client);
+            self.will_notice(place, Side::Server);
+        }
+        self.enter(setup::PARKING * 2, Task::Gone);
         Ok(())
+    }
+
+    /// Long after everybody has left.
+    pub(super) fn check_nothing_is_left(&mut self) -> Verdict {
+        self.phase = Phase::Over;
+        self.process.b6_nothing_is_left()
     }
 
     /// It took too long: what is still owed is what is broken.

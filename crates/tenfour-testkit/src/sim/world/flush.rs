@@ -9,12 +9,19 @@ use super::{
     links::{End, Link, Owner, Side},
     players::Who,
 };
-use crate::sim::{ClientId, Fact, Fault, link::Cargo, options::Dialect, server::Outgoing};
+use crate::sim::{ClientId, Fact, Fault, Invariant, link::Cargo, options::Dialect, server::Outgoing};
+
+/// More rounds than any one step needs to settle.
+const ENDLESS: u32 = 10_000;
 
 impl World<'_> {
     /// Until nothing is left: whatever is sent may make something else want to be.
     pub(super) fn flush(&mut self) {
-        loop {
+        for round in 0.. {
+            if round == ENDLESS {
+                let found = Invariant::L6.broken::<()>("two sides keep each other busy without end");
+                return self.check(found);
+            }
             self.schedule_log();
             let mut moved = false;
             while let Some(connection) = self.process.poll_touched() {

@@ -286,7 +286,10 @@ impl World<'_> {
                         session: connection.into(),
                         resumed: false,
                     });
-                    self.join(connection, client);
+                    // What a client sent on a connection that it has left meanwhile subscribes it to nothing.
+                    if self.connection_of(client) == Some(connection) {
+                        self.join(connection, client);
+                    }
                 }
                 Asked::Publish(connection, reply, channel, letter) => {
                     let name = crate::sim::client::channel_name(channel);
@@ -308,7 +311,7 @@ impl World<'_> {
             Told::Publication(message) => return self.heard_in_order(connection, client, message),
             Told::Heard(message) => Fact::Heard { by: client, message },
             Told::Acked(message, epoch, offset) => Fact::Acked { by: client, message, epoch, offset },
-            Told::Rejected(message) => Fact::Rejected { by: client, message },
+            Told::Rejected(message) => Fact::Rejected { by: client, message, conflict: false },
             Told::Forgotten(message) => Fact::Forgotten { message },
         };
         self.facts.push(fact);

@@ -7,7 +7,10 @@ mod players;
 mod troubles;
 
 use core::{cmp::Reverse, time::Duration};
-use std::{collections::BinaryHeap, sync::Arc};
+use std::{
+    collections::{BinaryHeap, VecDeque},
+    sync::Arc,
+};
 
 use tenfour_delivery::time::{Instant, Now, WallTime};
 
@@ -17,6 +20,7 @@ use self::{
 };
 use super::{
     Broken, ChannelId, ClientId, Fact, Fault, Faults, Happening, Judge, Options, Report, Rng, Violation,
+    client::Client,
     judge::Verdict,
     options::Plan,
     report::TraceHash,
@@ -45,6 +49,8 @@ pub(crate) struct World<'a> {
     sockets: Sockets,
     players: Vec<Player>,
     ghosts: Vec<Ghost>,
+    /// Copies of clients that have not appeared yet.
+    lurking: VecDeque<Box<Client>>,
     links: Vec<Link>,
     connections: u32,
     /// The channel of each message.
@@ -77,6 +83,8 @@ enum Phase {
     Faults,
     /// Since then nothing goes wrong any more.
     Healing(Instant),
+    /// Everybody has left, and the server is to forget them.
+    Leaving,
     Over,
 }
 
@@ -99,7 +107,9 @@ enum Task {
     Trouble(u8),
     /// One end of a connection learns that it is broken.
     Notice(u32, Side),
+    Haunt,
     EndGhost(u32),
+    Gone,
     Heal,
     Check,
 }
@@ -140,6 +150,7 @@ impl<'a> World<'a> {
             sockets: Sockets::new(setup::sockets(&plan)),
             players: Vec::new(),
             ghosts: Vec::new(),
+            lurking: VecDeque::new(),
             links: Vec::new(),
             connections: 0,
             messages: Vec::new(),
@@ -260,7 +271,9 @@ impl<'a> World<'a> {
             Task::ReadOn(client, life) => self.read_on(client, life),
             Task::Trouble(place) => self.trouble(place),
             Task::Notice(connection, side) => self.notice(connection, side),
+            Task::Haunt => self.appear(),
             Task::EndGhost(connection) => self.end_ghost(connection),
+            Task::Gone => return self.check_nothing_is_left(),
             Task::Heal => self.heal(),
             Task::Check => return self.check_convergence(),
         }
@@ -308,6 +321,10 @@ impl<'a> World<'a> {
         if let Err(found) = verdict {
             self.broken.get_or_insert(found.at(self.now));
         }
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.phase == Phase::Leaving
     }
 
     fn is_healing(&self) -> bool {

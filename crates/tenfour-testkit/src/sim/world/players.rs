@@ -9,7 +9,7 @@ use tenfour_session::native::Input;
 use super::{Task, World, links::Owner};
 use crate::sim::{
     ChannelId, ClientId, ConnectionId, Delivered, Fact, Fault, Left, MessageId, Start,
-    client::{Client, LastWrite},
+    client::{Client, LastWrite, NextLife},
     options::Dialect,
     sockets::{Stock, Told},
 };
@@ -40,6 +40,9 @@ pub(super) struct Ghost {
 /// In a million publications, those that are something else.
 const EMITS: u32 = 150_000;
 const REQUESTS: u32 = 150_000;
+const CHANGES: u32 = 10_000;
+/// In a million crashes, those after which the producer begins a new life, too.
+const NEW_LIVES: u32 = 300_000;
 /// Publications that an application has at most without an answer.
 const PATIENCE: usize = 40;
 
@@ -77,24 +80,24 @@ impl World<'_> {
     /// A client connects, if it is not connected.
     pub(super) fn connect(&mut self, client: ClientId) {
         self.players[usize::from(client)].is_connecting = false;
-        if self.connection_of(client).is_some() {
+        if self.connection_of(client).is_some() || self.is_leaving() {
             return;
         }
         let connection = self.open(client, Owner::Player);
         let (now, session) = (self.now, self.session.clone());
         let player = &mut self.players[usize::from(client)];
-        let claims = match &mut player.who {
+        let (claims, knows) = match &mut player.who {
             Who::Native(native) => {
-                let claims = native.claims();
+                let asked = (native.claims(), native.knows());
                 native.connect(now, connection, &session);
-                claims
+                asked
             }
             Who::Stock(stock) => {
                 stock.connect(connection);
-                false
+                (false, None)
             }
         };
-        self.hear(Fact::Connected { client, connection, claims, contests: false });
+        self.hear(Fact::Connected { client, connection, claims, contests: false, knows });
         self.flush_client(client);
         if let Some(place) = self.place_of(connection) {
             self.flush_server_end(place);
@@ -118,10 +121,15 @@ impl World<'_> {
         let channel = self.chance.players.up_to(u32::from(self.plan.channels) - 1) as ChannelId;
         let (is_emit, is_request) =
             (self.chance.players.happens(EMITS), self.chance.players.happens(REQUESTS));
+        let changes = self.chance.players.happens(CHANGES);
         let ttl = self.ttl();
         let message = self.messages.len() as MessageId;
         let now = self.now;
         let sent = match &mut self.players[usize::from(client)].who {
+            Who::Native(native) if changes => {
+                native.change_subscription(now, channel, &mut self.facts);
+                false
+            }
             Who::Native(native) if is_request => {
                 native.request(now);
                 false
@@ -301,7 +309,11 @@ impl World<'_> {
         });
         let player = &mut self.players[usize::from(client)];
         let Who::Native(native) = &mut player.who else { return self.stock_disconnected(client) };
-        native.crash(write, &mut self.facts);
+        let next = match self.chance.players.happens(NEW_LIVES) {
+            true => NextLife::OfTheProducerToo,
+            false => NextLife::OfTheProcess,
+        };
+        native.crash(write, next, &mut self.facts);
         player.is_writing = false;
         player.is_reading = false;
         player.due = None;

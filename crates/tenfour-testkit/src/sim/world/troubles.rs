@@ -195,7 +195,7 @@ impl World<'_> {
         }
     }
 
-    /// A copy of a client, with all that it knows, asks for its session.
+    /// A copy of a client, with all that it knows, asks for its session: at once, or when much of it may not hold any more.
     fn haunt(&mut self) {
         let client = self.some_client();
         let Who::Native(native) = &self.players[usize::from(client)].who else { return };
@@ -205,9 +205,19 @@ impl World<'_> {
         let mut copy = native.clone();
         copy.drop_connection();
         self.faults.count(Fault::DoubleClaim);
+        let after = self.chance.troubles.duration(&HAUNTING);
+        let lurks = self.chance.troubles.happens(500_000);
+        self.lurking.push_back(copy);
+        self.enter(if lurks { after } else { Duration::ZERO }, Task::Haunt);
+    }
+
+    /// The copy that has waited the longest appears.
+    pub(super) fn appear(&mut self) {
+        let Some(mut copy) = self.lurking.pop_front().filter(|_| !self.is_healing()) else { return };
+        let client = copy.id;
         let connection = self.open(client, Owner::Ghost);
-        let claims = copy.claims();
-        self.hear(Fact::Connected { client, connection, claims, contests: true });
+        let (claims, knows) = (copy.claims(), copy.knows());
+        self.hear(Fact::Connected { client, connection, claims, contests: true, knows });
         copy.connect(self.now, connection, &self.session);
         self.ghosts.push(Ghost { connection, client: copy });
         let ghost = self.ghosts.len() - 1;
@@ -238,9 +248,10 @@ impl World<'_> {
 
     fn forge(&mut self) {
         let client = self.some_client();
-        match self.chance.troubles.up_to(2) {
+        match self.chance.troubles.up_to(3) {
             0 => self.overclaim(client),
             1 => self.reuse_number(client),
+            2 => self.publish_from_the_past(client),
             _ => self.steal(client),
         }
     }
@@ -270,10 +281,22 @@ impl World<'_> {
     }
 
     fn reuse_number(&mut self, client: ClientId) {
+        let epoch = self.process.epoch();
         let (now, message) = (self.now, self.messages.len() as MessageId);
         let channel = self.chance.troubles.up_to(u32::from(self.plan.channels) - 1) as u8;
         let Who::Native(native) = &mut self.players[usize::from(client)].who else { return };
-        if native.publish_conflicting(now, message, channel, &mut self.facts) {
+        if native.publish_conflicting(now, message, channel, epoch, &mut self.facts) {
+            self.faults.count(Fault::Forgery);
+            self.messages.push(channel);
+            self.flush_client(client);
+        }
+    }
+
+    fn publish_from_the_past(&mut self, client: ClientId) {
+        let (now, message) = (self.now, self.messages.len() as MessageId);
+        let channel = self.chance.troubles.up_to(u32::from(self.plan.channels) - 1) as u8;
+        let Who::Native(native) = &mut self.players[usize::from(client)].who else { return };
+        if native.publish_from_the_past(now, message, channel, &mut self.facts) {
             self.faults.count(Fault::Forgery);
             self.messages.push(channel);
             self.flush_client(client);
@@ -293,7 +316,7 @@ impl World<'_> {
         }
         let connection = self.open(client, Owner::Ghost);
         self.faults.count(Fault::Forgery);
-        self.hear(Fact::Connected { client, connection, claims: true, contests: false });
+        self.hear(Fact::Connected { client, connection, claims: true, contests: false, knows: None });
         self.facts.push(Fact::Forged { connection, forgery: Forgery::Token });
         thief.connect(self.now, connection, &self.session);
         let mut hello = BytesMut::new();
