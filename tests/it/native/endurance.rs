@@ -156,6 +156,20 @@ async fn cursors_and_the_outbox_outlive_the_client() {
     assert_eq!(second.accepted().await, Ok(11), "the producer's numbers go on");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_committed_last_is_not_kept_for_the_next_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = folder.path().join("outbox");
+    let server = NativeServer::open().await;
+    for _ in 0..20 {
+        let client = client(server.addr).outbox(FileOutbox::open(&outbox).unwrap()).connect().unwrap();
+        let receipt = soon("a commit", client.publish("news", "once")).await.unwrap();
+        assert!(!receipt.duplicate);
+        client.close().await;
+        assert!(FileOutbox::open(&outbox).unwrap().pending().is_empty());
+    }
+}
+
 /// Clients of a server that goes are told, and go on with the next one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_goes_sends_its_clients_away_in_order() {

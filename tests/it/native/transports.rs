@@ -217,3 +217,19 @@ async fn the_server_asks_its_clients_too() {
     let refused = soon("a refusal", mute.request("hello")).await.unwrap_err();
     assert!(matches!(refused, RequestError::Refused(why) if why.contains("answers no requests")));
 }
+
+/// Nothing moves on either connection before: whoever is sent something is woken for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_in_silence_is_told_at_once() {
+    let server = NativeServer::open().await;
+    let (publisher, subscriber) = (server.client(), server.client());
+    let mut news = soon("a subscription", subscriber.subscribe("news")).await.unwrap();
+    soon("a connection", publisher.connected()).await.unwrap();
+    for _ in 0..3 {
+        // Longer than any acknowledgement is put off, and far shorter than a heartbeat.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        publisher.publish("news", "now").await.unwrap();
+        let told = tokio::time::timeout(Duration::from_secs(2), next_message(&mut news)).await;
+        assert_eq!(text(&told.expect("at once").message.body), "now");
+    }
+}

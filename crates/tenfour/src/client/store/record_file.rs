@@ -283,6 +283,21 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_was_torn_within_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("whole");
+        write(&path, &[b"first", b"second"]);
+        let content = fs::read(&path).unwrap();
+        for at in content.len() - b"second".len() - HEADER..content.len() {
+            let mut torn = content.clone();
+            torn[at] ^= 0x10;
+            let path = folder.path().join(format!("torn-{at}"));
+            fs::write(&path, &torn).unwrap();
+            assert_eq!(read(&path).0, [&b"first"[..]], "torn at {at}");
+        }
+    }
+
+    #[test]
     fn a_file_is_for_one_at_a_time_also_after_it_was_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("one");
