@@ -238,6 +238,10 @@ impl Server {
     /// A connection is over: its session is parked, unless it has ended for good.
     fn ended(&mut self, now: Now, peer: PeerId, closed: Closed, peers: &mut impl Peers) {
         let Some(Stage::Joined(id)) = self.detach(peer) else { return };
+        // It may have lost its session to another connection.
+        if self.sessions.get(id).and_then(|session| session.peer()) != Some(peer) {
+            return;
+        }
         match closed.code() {
             Some(code) if code.is_final() => self.leave(id, LeaveReason::Closed(code)),
             _ => {

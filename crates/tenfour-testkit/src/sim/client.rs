@@ -52,6 +52,8 @@ pub(crate) struct Client {
     connected: Option<Connected>,
     /// The connection on which it learned the token that it has.
     knows: Option<ConnectionId>,
+    /// How long it waits next time.
+    patience: Duration,
     /// In which epoch of the log its last publication was acknowledged.
     acked_in: u64,
     /// Channels that it has left, and was not told so yet.
@@ -105,6 +107,8 @@ struct Connected {
 
 /// How long an application waits before it publishes again what was refused.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
+/// At most, however often it was refused.
+const RETRY_MOST: Duration = Duration::from_secs(5);
 /// What a producer's identity has besides the client's number.
 const PRODUCERS: u128 = 0x10_4000;
 
@@ -127,6 +131,7 @@ impl Client {
             forged: Vec::new(),
             connected: None,
             knows: None,
+            patience: RETRY_AFTER,
             acked_in: 0,
             leaving: 0,
             journal: None,
@@ -365,15 +370,16 @@ impl Client {
                     continue;
                 }
                 let name = channel_name(channel);
-                connected.session.processed(now, &name, offset);
                 // Two handlers of an application that end out of order say so out of order.
-                connected.session.processed(now, &name, before);
-                facts.extend(connected.session.position(&name).map(|position| Fact::Positioned {
-                    by: self.id,
-                    channel,
-                    epoch: position.epoch.get(),
-                    offset: position.offset.get(),
-                }));
+                for processed in [offset, before] {
+                    connected.session.processed(now, &name, processed);
+                    facts.extend(connected.session.position(&name).map(|position| Fact::Positioned {
+                        by: self.id,
+                        channel,
+                        epoch: position.epoch.get(),
+                        offset: position.offset.get(),
+                    }));
+                }
             }
         }
         self.send(now);
@@ -537,11 +543,15 @@ impl Client {
             outgoing.sent = None;
             outgoing.doubt = if is_unknown { Doubt::Forever } else { Doubt::Absent };
             self.begins_anew |= is_unknown || is_behind;
-            self.retry_at.get_or_insert(now + RETRY_AFTER);
+            if self.retry_at.is_none() {
+                self.retry_at = Some(now + self.patience);
+                self.patience = (self.patience * 2).min(RETRY_MOST);
+            }
             return;
         }
         if let Ok(receipt) = &result {
             self.acked_in = receipt.epoch.get();
+            self.patience = RETRY_AFTER;
         }
         facts.push(answer(self.memory.outbox[place].message, &result));
         self.memory.outbox.remove(place);

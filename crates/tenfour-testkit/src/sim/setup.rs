@@ -26,15 +26,15 @@ pub(crate) fn settings(plan: &Plan) -> Settings {
     let mut node = tenfour_node::native::Config::default();
     node.parking = PARKING;
     let mut retention = Retention::default();
+    let mut channels = tenfour_broker::channel::Config::default();
     if plan.tight == Tightness::Tight {
-        let mut channels = tenfour_broker::channel::Config::default();
         channels.page_messages = 4;
         channels.page_bytes = 400;
         channels.append_messages = 8;
         channels.reads = 2;
-        node.channels = channels;
         retention.channel = Bound { messages: 60, ..Bound::default() };
     }
+    node.channels = channels;
     retention.age = Some(Duration::from_secs(10));
     Settings {
         clients: plan.clients.len(),
