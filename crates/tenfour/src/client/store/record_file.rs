@@ -64,14 +64,14 @@ impl RecordFile {
     /// Opens or creates it, and reads its records.
     pub(super) fn open(path: &Path, kind: Kind) -> Result<(Self, Vec<Bytes>), StoreError> {
         let fails = |doing| move |source| StoreError::Io { path: path.to_owned(), doing, source };
-        let lock = lock(path)?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(fails("open"))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        options.open(path).map_err(fails("open"))?;
+        // Where links lead: whoever knows it by another name finds the same lock, and the link stays one.
+        let real = fs::canonicalize(path).map_err(fails("find"))?;
+        let lock = lock(&real)?;
+        // Only now: until it was locked, another file may have taken its place.
+        let mut file = options.open(&real).map_err(fails("open"))?;
         let mut content = Vec::new();
         file.read_to_end(&mut content).map_err(fails("read"))?;
         let found = content.len() as u64;
@@ -95,7 +95,7 @@ impl RecordFile {
             file.set_len(len).map_err(fails("truncate"))?;
         }
         file.seek(SeekFrom::Start(len)).map_err(fails("seek in"))?;
-        let disk = Disk { path: path.to_owned(), file, _lock: lock, failed: false };
+        let disk = Disk { path: real, file, _lock: lock, failed: false };
         let mut opened = Self {
             kind,
             disk: Arc::new(Mutex::new(disk)),
@@ -158,7 +158,7 @@ impl Disk {
         self.failed = true;
         match mode {
             Mode::Append => self.file.write_all(bytes)?,
-            Mode::Replace => self.file = replace(&self.path, bytes)?,
+            Mode::Replace => self.file = replace(&self.path, self.file.metadata()?.permissions(), bytes)?,
         }
         if durability == Durability::Disk {
             self.file.sync_data()?;
@@ -168,10 +168,11 @@ impl Disk {
     }
 }
 
-/// Writes a file beside the old one, and then puts it into the old one's place.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
+/// Writes a file beside the old one, with the same permissions, and then puts it into the old one's place.
+fn replace(path: &Path, permissions: fs::Permissions, bytes: &[u8]) -> io::Result<File> {
     let beside = beside(path, "new");
     let mut file = File::create(&beside)?;
+    file.set_permissions(permissions)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
@@ -309,6 +310,40 @@ mod tests {
         }
         drop(file);
         assert_eq!(read(&path).0, [&b"new"[..]]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn another_name_for_a_file_is_the_same_file() {
+        use std::os::unix::fs::symlink;
+
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("file"), folder.path().join("link"));
+        symlink(&path, &link).unwrap();
+        for (first, second) in [(&link, &path), (&path, &link)] {
+            let (mut file, _) = RecordFile::open(first, KIND).unwrap();
+            assert!(matches!(RecordFile::open(second, KIND), Err(StoreError::InUse { .. })));
+            file.replace([&b"new"[..]]);
+            file.flush().unwrap().run().unwrap();
+            drop(file);
+            assert_eq!(read(second).0, [&b"new"[..]]);
+            assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn who_may_read_a_file_does_not_change_when_it_is_replaced() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("private");
+        write(&path, &[b"secret"]);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let (mut file, _) = RecordFile::open(&path, KIND).unwrap();
+        file.replace([&b"secret"[..]]);
+        file.flush().unwrap().run().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
