@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use tenfour::{
     Namespace, Server, Socket,
     client::{
-        Body, Client, ClientError, CloseCode, Event, IntoMessage, PublishError, RefusalReason, RequestError,
-        SubscribeError, event,
+        Body, Client, ClientError, CloseCode, Event, IntoMessage, Message, PublishError, RefusalReason,
+        RequestError, SubscribeError, event,
     },
     native::{Grants, Identity, Rejection},
 };
@@ -232,4 +232,36 @@ async fn who_waits_in_silence_is_told_at_once() {
         let told = tokio::time::timeout(Duration::from_secs(2), next_message(&mut news)).await;
         assert_eq!(text(&told.expect("at once").message.body), "now");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_in_an_answer_is_the_end_of_that_request_alone() {
+    use tenfour::{broker, native::NativeSession};
+
+    async fn ask(session: NativeSession, question: Message) -> Result<String, String> {
+        let question = broker::Message { name: None, body: broker::Body::Text(text(&question.body).into()) };
+        let answer = session.request(&question, Duration::from_secs(5)).await;
+        Ok(answer.map_or_else(|error| error.to_string(), |_| "answered".to_owned()))
+    }
+    let builder = Server::builder().open_to_all().on_request(|session, question| async move {
+        assert_ne!(text(&question.body), "panic at the server");
+        Ok(ask(session, question).await?.into_message())
+    });
+    let server = NativeServer::start(builder).await;
+    let answer = |question: Message| {
+        assert_ne!(text(&question.body), "panic at once");
+        async move {
+            assert_ne!(text(&question.body), "panic later");
+            Ok("fine".into_message())
+        }
+    };
+    let client = client(server.addr).on_request(answer).connect().unwrap();
+    soon("a connection", client.connected()).await.unwrap();
+    for question in ["panic at once", "panic later"] {
+        let told = soon("what became of it", client.request(question)).await.unwrap();
+        assert!(text(&told.body).contains("internal error"), "{told:?}");
+    }
+    let refused = soon("a refusal", client.request("panic at the server")).await.unwrap_err();
+    assert!(matches!(refused, RequestError::Refused(why) if why.contains("internal error")));
+    assert_eq!(text(&soon("an answer", client.request("are you there?")).await.unwrap().body), "answered");
 }

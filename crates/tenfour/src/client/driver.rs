@@ -13,10 +13,12 @@ use super::{
 };
 use bytes::Bytes;
 use bytestring::ByteString;
+use futures_util::FutureExt;
 use link::Link;
 use std::{
     collections::{BTreeMap, HashMap},
     io,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::{
         Arc,
@@ -573,8 +575,12 @@ impl Driver {
         };
         match &self.settings.answerer {
             Some(answerer) => {
-                let answer = answerer(message);
-                tokio::spawn(async move { reply(answer.await) });
+                let answerer = Arc::clone(answerer);
+                // Called in the task too: wherever it panics, that is the one request's end, and not the client's.
+                let answer = AssertUnwindSafe(async move { answerer(message).await }).catch_unwind();
+                tokio::spawn(async move {
+                    reply(answer.await.unwrap_or_else(|_| Err("internal error".to_owned())));
+                });
             }
             None => reply(Err("this client answers no requests".to_owned())),
         }
