@@ -3,20 +3,23 @@
 use super::{NativeServer, next_message, text};
 use crate::server::{soon, until};
 use bytes::{Bytes, BytesMut};
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 use tenfour::{
     Server, ServerBuilder,
     client::{ConnectionState, Start, StartAt, SubscribeOptions},
     session::native::Config,
     wire::native::{
-        Ack, AckRange, Body, CloseCode, Credit, Decoder, Frame, Hello, Limits, Message, Outcome, Publish,
-        Reliable, Resume, Start as WireStart, Subscribe, Token, VERSION, Welcome, encode,
+        Ack, AckRange, Body, CloseCode, Credit, Decoder, Frame, GoAway, Hello, Limits, Message, Outcome,
+        Publish, Reliable, Resume, Start as WireStart, Subscribe, Token, VERSION, Welcome, encode,
     },
 };
 use tenfour_testkit::proxy::{Direction, Proxy};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 
 /// A peer that says whatever the test wants.
@@ -35,7 +38,10 @@ enum End {
 
 impl Raw {
     async fn open(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect(addr).await.unwrap();
+        Self::over(TcpStream::connect(addr).await.unwrap())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         Self { stream, decoder: Decoder::new(Limits::default()) }
     }
@@ -426,4 +432,27 @@ async fn noise_does_not_disturb_a_neighbour() {
         assert_eq!(text(&next_message(&mut news).await.message.body), number.to_string());
     }
     attackers.into_iter().for_each(|attacker| attacker.abort());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_sends_everyone_away_at_once_is_not_called_at_full_speed() {
+    const CALLS: u32 = 40;
+
+    let server = NativeServer::open().await;
+    let (_raw, welcome) = Raw::welcomed(server.addr).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = super::client(listener.local_addr().unwrap()).connect().unwrap();
+    let begun = Instant::now();
+    for _ in 0..CALLS {
+        let (stream, _) = soon("a call", listener.accept()).await.unwrap();
+        let mut raw = Raw::over(stream);
+        let Some(Frame::Hello(hello)) = raw.next().await else { panic!("no hello") };
+        let outcome = if hello.resume.is_some() { Outcome::Rebased } else { Outcome::Fresh };
+        raw.send(&Frame::Welcome(Welcome { outcome, ..welcome.clone() })).await;
+        raw.send(&Frame::GoAway(GoAway { drain_ms: 0, jitter_ms: 0 })).await;
+        while raw.next().await.is_some() {}
+    }
+    // The client waits 50 ms on average, once it has called a few times.
+    assert!(begun.elapsed() > CALLS * Duration::from_millis(10), "{:?}", begun.elapsed());
+    drop(client);
 }

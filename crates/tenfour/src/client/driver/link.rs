@@ -235,9 +235,6 @@ impl Driver {
         };
         self.backoff.disconnected(now);
         self.journal = connection.session.take_journal();
-        if connection.leave.is_some() && connection.closed.is_none() {
-            return Progress::Made;
-        }
         let rejection = connection.rejection.take();
         let code = match (&rejection, connection.closed) {
             (Some(rejection), _) => Some(rejection.code),
@@ -256,8 +253,11 @@ impl Driver {
                 Progress::Made
             }
             None => {
-                let problem =
-                    code.map_or_else(|| "the connection was lost".to_owned(), |code| code.to_string());
+                let problem = match code {
+                    Some(code) => code.to_string(),
+                    None if connection.leave.is_some() => "the server sends its clients away".to_owned(),
+                    None => "the connection was lost".to_owned(),
+                };
                 self.retry(now, problem, rejection.and_then(|rejection| rejection.retry_after))
             }
         }
