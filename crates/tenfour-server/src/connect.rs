@@ -54,6 +54,10 @@ pub(crate) enum CommandError {
     Json(#[from] serde_json::Error),
     #[error("the message cannot be written: {0}")]
     Message(#[from] tenfour::wire::json::Error),
+    #[error(
+        "cannot read standard input: {0}. Each line is one message, in UTF-8; the lines before were handed over"
+    )]
+    Input(#[source] io::Error),
     #[error("cannot write to standard output: {0}")]
     Output(#[source] io::Error),
     #[error("cannot hear signals: {0}. Check the limit of open files (ulimit -n)")]
@@ -98,6 +102,9 @@ fn advice(error: &ClientError) -> &'static str {
         ClientError::Ended { code, .. } => match code {
             tenfour::client::CloseCode::Unauthorized => "Show it the right --token",
             tenfour::client::CloseCode::UnknownNamespace => "Join one that it has with --namespace",
+            tenfour::client::CloseCode::Malformed => {
+                "Say with --url where it serves tenfour's own protocol: a port for HTTP does so after ws://"
+            }
             _ => "Its log may say more",
         },
         _ => "Run the command again",

@@ -80,7 +80,7 @@ async fn publish_all(client: &Client, args: &PublishArgs) -> Result<ExitCode, Co
     let accept = async move {
         let mut texts = texts(args.message.clone());
         while let Some(text) = texts.recv().await {
-            let message = message(text, args)?;
+            let message = message(text.map_err(CommandError::Input)?, args)?;
             let accepted = client.enqueue(&args.channel, message, options).await;
             // It is gone where output has failed, which is an error of its own.
             let _ = sender.send(accepted);
@@ -97,13 +97,14 @@ async fn publish_all(client: &Client, args: &PublishArgs) -> Result<ExitCode, Co
 
 /// The message of the command line, or else the lines of standard input. They are read on a thread of their own, which nobody waits
 /// for: it may read for ever.
-fn texts(message: Option<String>) -> mpsc::Receiver<String> {
+fn texts(message: Option<String>) -> mpsc::Receiver<io::Result<String>> {
     let (sender, receiver) = mpsc::channel(READ_AHEAD);
     std::thread::spawn(move || match message {
-        Some(message) => drop(sender.blocking_send(message)),
+        Some(message) => drop(sender.blocking_send(Ok(message))),
         None => {
-            for line in io::stdin().lock().lines().map_while(Result::ok) {
-                if sender.blocking_send(line).is_err() {
+            for line in io::stdin().lock().lines() {
+                let is_last = line.is_err();
+                if sender.blocking_send(line).is_err() || is_last {
                     return;
                 }
             }

@@ -21,14 +21,14 @@ fn command(server: &Server, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(server: &Server, arguments: &[&str], input: &str) -> Output {
+fn run(server: &Server, arguments: &[&str], input: impl AsRef<[u8]>) -> Output {
     let mut child = command(server, arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary starts");
-    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads");
+    child.stdin.take().expect("piped").write_all(input.as_ref()).expect("it reads");
     child.wait_with_output().expect("it ends")
 }
 
@@ -111,6 +111,19 @@ fn errors_say_what_to_do() {
     assert!(errors.contains("tcp://127.0.0.1:9") && errors.contains("tenfour serve"), "{errors}");
     let no_url = tenfour(&["publish", "news", "hi", "--url", "http://localhost"]).output().expect("it runs");
     assert!(String::from_utf8_lossy(&no_url.stderr).contains("tcp://"));
+    let http = format!("tcp://{}", server.address);
+    let other = tenfour(&["publish", "news", "hi", "--url", &http]).output().expect("it runs");
+    assert!(String::from_utf8_lossy(&other.stderr).contains("ws://"));
+}
+
+#[test]
+fn a_line_that_is_no_text_is_told_and_nothing_before_it_is_lost() {
+    let server = Server::start(&ANY_PORT);
+    let output = run(&server, &["publish", "news"], b"one\n\xff\nthree\n");
+    let errors = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("UTF-8"), "{errors}");
+    assert_eq!(lines(&server, &["subscribe", "news", "--from", "earliest", "--count", "1"]), ["one"]);
 }
 
 #[test]
