@@ -43,7 +43,8 @@ pub struct Config {
     /// About how many bytes of small frames are gathered into one piece of a stream: 16 KiB. A message of a kilobyte and more
     /// is a piece of its own, shared and not copied.
     pub gather: usize,
-    /// What a peer may send at all.
+    /// What a peer may send at all. Before a client is let in its frames have no more than
+    /// [`hello_bytes`](Limits::hello_bytes).
     pub limits: Limits,
 }
 

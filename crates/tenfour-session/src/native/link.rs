@@ -32,8 +32,8 @@ use tenfour_delivery::{
     window::Cause,
 };
 use tenfour_wire::native::{
-    ChannelOffset, Close, CloseCode, Credit, Decoder, Frame, GoAway, Message, Reliable, Reply, SharedMessage,
-    Target,
+    ChannelOffset, Close, CloseCode, Credit, Decoder, Frame, GoAway, Limits, Message, Reliable, Reply,
+    SharedMessage, Target,
 };
 
 /// One connection of a session, but for what only one side says.
@@ -139,6 +139,12 @@ impl Link {
         }
     }
 
+    /// Takes little of a peer that has not shown who it is, until frames flow.
+    pub(super) fn expect_hello(&mut self) {
+        let limits = self.config.limits;
+        self.decoder.set_limits(Limits { frame_bytes: limits.hello_bytes(), ..limits });
+    }
+
     /// Sends this side's first frame. A client's is repeated on a pipe that may lose it, a server's whenever the client
     /// repeats its own.
     pub(super) fn greet(&mut self, frame: Frame, repeat: Option<Instant>) {
@@ -160,6 +166,7 @@ impl Link {
     /// Both sides have decided: frames flow.
     pub(super) fn open(&mut self, now: Instant, peer_frame_bytes: u64, credit: Credit) {
         self.state = State::Open;
+        self.decoder.set_limits(self.config.limits);
         self.frame_bytes = Some(usize::try_from(peer_frame_bytes).unwrap_or(usize::MAX));
         self.duplex.window.grant(credit_from_wire(credit));
         self.duplex.drain_backlog();

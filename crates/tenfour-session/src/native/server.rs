@@ -129,13 +129,9 @@ impl ServerSession {
     /// The server's side of a connection that has just been opened.
     #[must_use]
     pub fn new(config: Arc<Config>, transport: Transport, now: Instant) -> Self {
-        Self {
-            link: Link::new(config, transport, now),
-            events: EventQueue::new(),
-            hello: None,
-            session: None,
-            requests: Requests::default(),
-        }
+        let mut link = Link::new(config, transport, now);
+        link.expect_hello();
+        Self { link, events: EventQueue::new(), hello: None, session: None, requests: Requests::default() }
     }
 
     /// Lets the client in with a new session. It does nothing unless the client waits for a decision.

@@ -42,6 +42,17 @@ impl Decoder {
         Self { limits, input: Bytes::new(), partial: BytesMut::new(), failed: None }
     }
 
+    /// What a frame may have of everything, from the next one that is read on.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Sets other limits, as when the peer has shown who it is.
+    pub const fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// Takes the next bytes of the stream. Call [`next`](Self::next) until it answers `None` before the next push:
     /// otherwise what is left over is copied.
     pub fn push(&mut self, bytes: Bytes) {

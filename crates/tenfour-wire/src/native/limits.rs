@@ -16,6 +16,8 @@
 /// | `attachments` | 10 | attachments of one JSON body |
 /// | `json_depth` | 128 | arrays and objects inside each other, the array of the arguments included |
 ///
+/// Before anyone is let in, [`hello_bytes`](Self::hello_bytes) takes the place of `frame_bytes`.
+///
 /// ```
 /// use tenfour_wire::native::Limits;
 ///
@@ -47,6 +49,16 @@ pub struct Limits {
     /// Arrays and objects inside each other, the array of the arguments included. Default: 128; a value above
     /// [`json::MAX_DEPTH`](crate::json::MAX_DEPTH) counts as that.
     pub json_depth: usize,
+}
+
+impl Limits {
+    /// Bytes of HELLO, its length not counted: 16 KiB more than the credentials may have, so 24 KiB by default, and no more
+    /// than any frame. What is read before a client has shown who it is should cost little.
+    #[must_use]
+    pub const fn hello_bytes(&self) -> usize {
+        let hello = self.credential_bytes.saturating_add(16 << 10);
+        if hello < self.frame_bytes { hello } else { self.frame_bytes }
+    }
 }
 
 impl Default for Limits {

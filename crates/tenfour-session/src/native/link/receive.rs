@@ -64,8 +64,8 @@ fn take_stream(side: &mut impl Side, now: Instant, bytes: Bytes) -> Result<(), C
 }
 
 fn take_datagram(side: &mut impl Side, now: Instant, bytes: Bytes) -> Result<(), CloseCode> {
-    let limits = side.link().config.limits;
     side.link().heard = None;
+    let limits = *side.link().decoder.limits();
     for frame in decode_datagram(bytes, &limits) {
         if side.link().state.is_over() {
             break;

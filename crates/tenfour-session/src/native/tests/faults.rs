@@ -260,6 +260,42 @@ fn answers_that_nobody_takes_end_at_the_grant() {
     assert!(server.is_finished());
 }
 
+/// Who has not shown who it is makes a server hold little, and is told so at the length.
+#[test]
+fn a_first_frame_is_small() {
+    let length =
+        |bytes: usize| Bytes::from(vec![bytes as u8 | 0x80, (bytes >> 7) as u8 | 0x80, (bytes >> 14) as u8]);
+    let most = wire::Limits::default().hello_bytes();
+    let said = |server: &mut ServerSession, bytes| {
+        server.handle_input(NOW, Input::Bytes(length(bytes)));
+        told(core::iter::from_fn(|| server.poll_transmit(NOW)))
+    };
+    let mut greeting = server(Transport::Stream);
+    assert_eq!(said(&mut greeting.clone(), most), "", "there is more to come");
+    assert_eq!(said(&mut greeting, most + 1), "CLOSE(FrameTooLarge)");
+
+    let (mut asking, mut deciding) = (client(Transport::Stream), server(Transport::Stream));
+    carry(&mut asking, &mut deciding);
+    assert_eq!(said(&mut deciding.clone(), most + 1), "CLOSE(FrameTooLarge)", "it is not let in yet");
+    deciding.welcome(NOW, &welcomed(Beginning::Fresh));
+    assert_eq!(said(&mut deciding, most + 1), "", "it is let in");
+
+    let hello = |credentials: usize| {
+        let hello = Hello { credentials: vec![0; credentials].into(), ..Hello::default() };
+        let config = Arc::new(Config::default());
+        ClientSession::new(config, Transport::Datagram { mtu: 65_000 }, hello, None, NOW)
+    };
+    for (credentials, is_let_in) in [(8 << 10, true), (most, false)] {
+        let mut server = server(Transport::Datagram { mtu: 65_000 });
+        let Some(Transmit::Bytes(bytes)) = hello(credentials).poll_transmit(NOW) else { panic!() };
+        server.handle_input(NOW, Input::Bytes(bytes));
+        let greets = matches!(server.poll_event(), Some(ServerEvent::Hello { .. }));
+        assert_eq!(greets, is_let_in);
+        let told = told(core::iter::from_fn(|| server.poll_transmit(NOW)));
+        assert_eq!(told, if is_let_in { "" } else { "CLOSE(FrameTooLarge)" });
+    }
+}
+
 /// A first frame that may be skipped is no greeting; later it shows, as any frame does, that its sender is there.
 #[test]
 fn an_extension_is_a_frame_like_any_other() {

@@ -131,6 +131,7 @@ fn the_tables_of_the_specification_are_those_of_the_code() {
         ("name of a channel or a namespace", format!("{} bytes", limits.channel_bytes)),
         ("name of a message", format!("{} bytes", limits.name_bytes)),
         ("content of a frame", format!("{} MiB", limits.frame_bytes >> 20)),
+        ("content of HELLO", format!("{} KiB", limits.hello_bytes() >> 10)),
         ("credentials", format!("{} KiB", limits.credential_bytes >> 10)),
         ("text for people (CLOSE, REJECT, REPLY)", format!("{} KiB", limits.text_bytes >> 10)),
         ("fields of later versions in HELLO, in WELCOME", format!("{}", limits.fields)),
