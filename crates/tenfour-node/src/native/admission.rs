@@ -105,7 +105,7 @@ impl Server {
         };
         match self.hand_over(now, peer, journal, issued, peers) {
             Ok(()) => self.resumed(now, id, peer, identity, peers),
-            Err((_, ResumeError::Gap)) => {
+            Err((_, ResumeError::Gap | ResumeError::TooNarrow)) => {
                 self.leave(id, LeaveReason::Unresumable);
                 self.admit(now, peer, identity, random, Beginning::Rebased, peers);
             }

@@ -118,7 +118,9 @@ impl ClientSession {
     ) -> Self {
         let mut link = Link::new(config, transport, now);
         let kept = match journal {
-            Some(ClientJournal { duplex, kept }) => {
+            Some(ClientJournal { duplex, mut kept }) => {
+                // What its datagrams have no room for is not sent again: then the session cannot go on.
+                kept.session.take_if(|_| !link.can_carry(&duplex, u64::MAX));
                 link.duplex = duplex;
                 kept
             }
@@ -292,6 +294,11 @@ impl ClientSession {
             return Err(CloseCode::UnsupportedVersion);
         }
         let resumption = self.take_outcome(welcome.outcome)?;
+        if resumption == Resumption::Exact && !self.link.can_carry(&self.link.duplex, welcome.max_frame_bytes)
+        {
+            // The server takes less than it did, and what is held is more: the next connection begins a new session.
+            return Err(CloseCode::BrokenChain);
+        }
         let generation = Generation::new(welcome.generation);
         self.kept.session = Some(SessionName { token: welcome.token, generation });
         self.kept.begun = true;

@@ -14,7 +14,7 @@ use super::{
     Closed, Config, Cost, RequestId, SendError, Transport,
     acks::Acks,
     liveness::{Beat, Liveness},
-    outgoing::{LastProducer, Outgoing},
+    outgoing::{HEAD_BYTES, LastProducer, Outgoing},
     state::State,
     translate::credit_from_wire,
     writer::Writer,
@@ -105,9 +105,6 @@ struct Greeting {
 
 /// What the head of a numbered frame usually takes.
 const FRAME_HEAD_BYTES: u64 = 8;
-
-/// More room than the head of any numbered frame takes, names left out.
-const HEAD_BYTES: usize = 64;
 
 impl Link {
     pub(super) fn new(config: Arc<Config>, transport: Transport, now: Instant) -> Self {
@@ -286,13 +283,23 @@ impl Link {
         if self.state.is_over() {
             return Err(SendError::Closed);
         }
-        let (bytes, limit) = (frame.body_len() + HEAD_BYTES, self.frame_limit());
+        let (bytes, limit) = (frame.frame_len(), self.frame_limit());
         if bytes > limit { Err(SendError::TooLarge { bytes, limit }) } else { Ok(()) }
     }
 
     fn frame_limit(&self) -> usize {
-        let mtu = self.transport.mtu().unwrap_or(usize::MAX);
-        self.frame_bytes.unwrap_or(self.config.limits.frame_bytes).min(mtu)
+        self.fitting(self.frame_bytes.unwrap_or(self.config.limits.frame_bytes))
+    }
+
+    /// The largest frame that has room in a datagram, if the peer takes so much.
+    fn fitting(&self, peer_frame_bytes: usize) -> usize {
+        self.transport.mtu().map_or(peer_frame_bytes, |mtu| mtu.min(peer_frame_bytes))
+    }
+
+    /// Whether everything that an earlier connection held can be sent on this one, to a peer that takes frames of so many
+    /// bytes.
+    pub(super) fn can_carry(&self, duplex: &Duplex, peer_frame_bytes: u64) -> bool {
+        duplex.fits(self.fitting(usize::try_from(peer_frame_bytes).unwrap_or(usize::MAX)))
     }
 
     /// Queues a message that is sent at most once. It is dropped, and counted, if the transport takes nothing now.

@@ -7,6 +7,9 @@ use tenfour_wire::native::{
     SharedMessage,
 };
 
+/// More room than the head of any numbered frame takes, names left out.
+pub(super) const HEAD_BYTES: usize = 64;
+
 /// A numbered frame, as it is held until it is acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Outgoing {
@@ -66,6 +69,11 @@ impl Outgoing {
         }
     }
 
+    /// No less than its frame has.
+    pub(super) fn frame_len(&self) -> usize {
+        self.body_len() + HEAD_BYTES
+    }
+
     /// What it takes of memory, besides itself.
     pub(super) fn heap_len(&self) -> usize {
         match self {
@@ -74,16 +82,16 @@ impl Outgoing {
         }
     }
 
-    /// The bytes of its message, its names and its text.
+    /// The bytes of its message, its names and its text. What took a message's place has none, whatever it counts for.
     pub(super) fn body_len(&self) -> usize {
         let Self::Frame(body) = self else { return self.charge() };
-        let text = match &**body {
+        match &**body {
             Reliable::Subscribe(subscribe) => subscribe.channel.len(),
-            Reliable::Publish(publish) => publish.channel.len(),
+            Reliable::Publish(publish) => publish.channel.len() + charge(body),
             Reliable::Reply(Reply { result: Err(text), .. }) => text.len(),
-            _ => 0,
-        };
-        charge(body) + text
+            Reliable::Lost(_) | Reliable::Void { .. } => 0,
+            body => charge(body),
+        }
     }
 }
 

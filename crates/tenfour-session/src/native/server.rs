@@ -103,6 +103,10 @@ pub enum ResumeError {
     /// One side no longer holds what the other needs.
     #[error("one side no longer holds what the other needs; welcome the client as rebased")]
     Gap,
+    /// What is held has no room in the frames of this connection: the client takes smaller ones than it did, or its datagrams
+    /// are smaller.
+    #[error("what is held has no room in the new connection's frames; welcome the client as rebased")]
+    TooNarrow,
     /// The client claims to have received what was never sent.
     #[error("the client claims to have received what was never sent; reject it or welcome it as rebased")]
     FromFuture,
@@ -158,12 +162,14 @@ impl ServerSession {
         token: Token,
         generation: Generation,
     ) -> Result<(), (ServerJournal, ResumeError)> {
-        let claim = self.hello.as_ref().and_then(|hello| hello.resume.as_ref()).map(claim_of);
-        let Some(claim) = claim.filter(|_| self.is_deciding()) else {
-            return Err((journal, ResumeError::NotAsked));
-        };
+        let asked = self.hello.as_ref().filter(|_| self.is_deciding());
+        let asked = asked.and_then(|hello| Some((hello.max_frame_bytes, claim_of(hello.resume.as_ref()?))));
+        let Some((frame_bytes, claim)) = asked else { return Err((journal, ResumeError::NotAsked)) };
         let Claim { next, first_held } = journal.0.duplex.claim();
         match journal.0.duplex.decide(&claim) {
+            Session::Exact { .. } if !self.link.can_carry(&journal.0.duplex, frame_bytes) => {
+                Err((journal, ResumeError::TooNarrow))
+            }
             Session::Exact { retransmit_from } => {
                 let Kept { duplex, standing, requests } = *journal.0;
                 self.link.resume(duplex, retransmit_from);

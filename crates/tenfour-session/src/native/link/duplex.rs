@@ -98,6 +98,11 @@ impl Duplex {
         self.window.payloads_mut()
     }
 
+    /// Whether no frame that is held has more than so many bytes.
+    pub(super) fn fits(&self, frame_bytes: usize) -> bool {
+        self.window.payloads().chain(self.backlog.iter()).all(|frame| frame.frame_len() <= frame_bytes)
+    }
+
     /// The bytes of what waits for a number.
     pub(super) const fn waiting_bytes(&self) -> usize {
         self.backlog.bytes()

@@ -14,7 +14,7 @@ impl Link {
     pub(in super::super) fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         if self.state != State::Closed && self.flow == Flow::Open {
             if self.writer.is_empty() && self.fill(now).is_err() {
-                // Only a session that goes on over a narrower transport holds what does not fit.
+                // What is held was looked at when it was taken, and again when the session went on.
                 self.close(now, Closed::Fault(CloseCode::FrameTooLarge));
                 _ = self.fill(now);
             }

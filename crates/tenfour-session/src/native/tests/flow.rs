@@ -72,7 +72,7 @@ fn a_small_message_does_not_overtake_a_large_answer() {
         _ => None,
     });
     server.request(NOW, message(&"x".repeat(500))).unwrap();
-    server.reply(NOW, asked.expect("it came"), Ok(message(&"x".repeat(600))));
+    server.reply(NOW, asked.expect("it came"), Ok(message(&"x".repeat(600)))).unwrap();
     assert_eq!(server.request(NOW, message("small")), Err(SendError::Full), "there would be room for it");
     assert!(!server.has_capacity());
 }

@@ -7,6 +7,7 @@ mod exchange;
 mod expiry;
 mod faults;
 mod flow;
+mod narrow;
 mod pipe;
 mod support;
 mod transitions;
