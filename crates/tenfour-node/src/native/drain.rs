@@ -28,7 +28,8 @@ impl Server {
         let count = u32::try_from(connected.len()).unwrap_or(u32::MAX).max(1);
         let closes = (1..).zip(connected).map(|(turn, peer)| {
             self.reach(peer, peers, |connection| connection.go_away(drain, jitter));
-            (now.mono + drain * turn / count, peer)
+            // In this order no product is beyond `drain`, be that the longest there is.
+            (now.mono + drain / count * turn, peer)
         });
         let closes = closes.collect();
         self.drain = Some(Drain { closes, is_over: false });

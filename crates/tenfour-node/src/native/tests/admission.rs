@@ -250,6 +250,20 @@ fn what_is_not_granted_any_more_does_not_begin() {
 }
 
 #[test]
+fn a_server_may_take_all_the_time_there_is_to_go() {
+    let mut world = World::new();
+    let clients = [world.join("ada"), world.join("ada")];
+    world.server.shutdown(world.now, Duration::MAX, Duration::MAX, &mut world.connections);
+    world.settle();
+    for client in clients {
+        assert!(world.clients[client].was_told_to_go && world.clients[client].closed().is_none());
+        world.cut(client);
+    }
+    world.settle();
+    assert_eq!(world.events.last(), Some(&Event::Drained));
+}
+
+#[test]
 fn a_server_that_goes_says_so_and_spreads_the_goodbyes() {
     let mut world = World::new();
     let clients: Vec<_> = (0..4).map(|_| world.join("ada")).collect();
