@@ -68,6 +68,8 @@ pub struct Window<P> {
     pending: Sequence,
     /// Bytes of the payloads that are held.
     bytes: usize,
+    /// How many slots are on their way.
+    flying: usize,
     /// What the peer has granted.
     granted: Credit,
     /// What has been numbered.
@@ -169,6 +171,7 @@ impl<P> Window<P> {
             transmitted: Sequence::FIRST,
             pending: Sequence::FIRST,
             bytes: 0,
+            flying: 0,
             granted: Credit { messages: 0, bytes: 0 },
             charged: Credit { messages: 0, bytes: 0 },
             transmissions: 0,
@@ -234,6 +237,7 @@ impl<P> Window<P> {
         };
         let slot = &mut self.slots[index];
         slot.transmit(now, self.transmissions);
+        self.flying += 1;
         self.transmissions += 1;
         self.last_transmit = Some(now);
         self.pending = slot.end();
@@ -241,6 +245,7 @@ impl<P> Window<P> {
         let sequence = slot.first;
         if mutant!(SkipNotNumbered) && slot.is_skip() {
             self.bytes -= slot.settle().bytes;
+            self.flying -= 1;
             self.release();
             return self.next_transmit(now);
         }
@@ -284,6 +289,7 @@ impl<P> Window<P> {
         for slot in &mut self.slots {
             slot.put_back();
         }
+        self.flying = 0;
         self.pending = self.first_held();
         Ok(Acknowledged { messages: tally.messages, bytes: tally.bytes, round_trip: None })
     }
@@ -297,10 +303,16 @@ impl<P> Window<P> {
         };
         let mut messages = 0;
         for slot in &mut self.slots {
-            if slot.flight().is_some_and(|flight| flight.transmission <= overtaken) {
-                slot.put_back();
-                self.pending = self.pending.min(slot.first);
-                messages += slot.len();
+            match slot.flight() {
+                Some(flight) if flight.transmission <= overtaken => {
+                    slot.put_back();
+                    self.flying -= 1;
+                    self.pending = self.pending.min(slot.first);
+                    messages += slot.len();
+                }
+                // What is behind it was transmitted later, be it for the first time.
+                Some(Flight { certainty: Certainty::Only, .. }) => break,
+                _ => {}
             }
         }
         messages
@@ -311,6 +323,7 @@ impl<P> Window<P> {
     pub fn probe(&mut self) -> Option<Sequence> {
         let oldest = self.slots.iter_mut().find(|slot| slot.flight().is_some())?;
         oldest.put_back();
+        self.flying -= 1;
         self.pending = self.pending.min(oldest.first);
         Some(oldest.first)
     }
@@ -318,8 +331,7 @@ impl<P> Window<P> {
     /// When the last transmission was, if anything is in flight: a probe timeout runs from here (RFC 9002 §6.2.1).
     #[must_use]
     pub fn last_transmit(&self) -> Option<Instant> {
-        let flies = self.slots.iter().any(|slot| slot.flight().is_some());
-        self.last_transmit.filter(|_| flies)
+        self.last_transmit.filter(|_| self.flying > 0)
     }
 
     /// Whether [`next_transmit`](Self::next_transmit) has something.
@@ -404,6 +416,7 @@ impl<P> Window<P> {
         let bound = u32::try_from(self.config.messages).unwrap_or(u32::MAX);
         let Some(before) = index.checked_sub(1) else { return };
         if let Some(joined) = self.slots[before].joined(&self.slots[index], bound) {
+            self.flying -= usize::from(joined.flight().is_some());
             self.slots[before] = joined;
             self.slots.remove(index);
         }
@@ -419,7 +432,10 @@ impl<P> Window<P> {
     fn settle_below(&mut self, end: Sequence, tally: &mut Tally) {
         while let Some(slot) = self.slots.front_mut().filter(|slot| slot.first < end) {
             let rest = slot.split_off(end);
-            tally.add(slot.settle());
+            let settled = slot.settle();
+            // What was split flies in two parts now.
+            self.flying -= usize::from(settled.flight.is_some() && rest.is_none());
+            tally.add(settled);
             match rest {
                 Some(rest) => *slot = rest,
                 None => drop(self.slots.pop_front()),
@@ -433,12 +449,16 @@ impl<P> Window<P> {
             // Of a run, neither what lies before the range nor what lies beyond it.
             if let Some(rest) = self.slots[index].split_off(first) {
                 index += 1;
+                self.flying += usize::from(rest.flight().is_some());
                 self.slots.insert(index, rest);
             }
             if let Some(rest) = self.slots[index].split_off(end) {
+                self.flying += usize::from(rest.flight().is_some());
                 self.slots.insert(index + 1, rest);
             }
-            tally.add(self.slots[index].settle());
+            let settled = self.slots[index].settle();
+            self.flying -= usize::from(settled.flight.is_some());
+            tally.add(settled);
             index += 1;
         }
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{slot::Slot, *};
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
@@ -33,6 +33,7 @@ enum Op {
         ahead: u64,
     },
     Probe,
+    MarkLost,
     Wait {
         millis: u64,
     },
@@ -49,6 +50,7 @@ fn op() -> impl Strategy<Value = Op> {
         5 => (0_u64..6, any::<u64>()).prop_map(|(below, bits)| Op::Ack { below, bits }),
         1 => (0_u64..6).prop_map(|ahead| Op::Rewind { ahead }),
         1 => Just(Op::Probe),
+        2 => Just(Op::MarkLost),
         1 => (0_u64..10).prop_map(|millis| Op::Wait { millis }),
     ]
 }
@@ -110,6 +112,7 @@ impl Model {
             Op::Ack { below, bits } => self.acknowledge(below, bits),
             Op::Rewind { ahead } => self.rewind(ahead),
             Op::Probe => self.probe(),
+            Op::MarkLost => self.mark_lost(),
             Op::Wait { millis } => self.now = self.now + Duration::from_millis(millis),
         }
         self.check();
@@ -288,6 +291,19 @@ impl Model {
         }
     }
 
+    /// Whatever was overtaken, wherever it is.
+    fn mark_lost(&mut self) {
+        let overtaken = self.window.arrived.and_then(|arrived| arrived.checked_sub(3));
+        let is_lost =
+            |slot: &&Slot<u32>| slot.flight().is_some_and(|flight| Some(flight.transmission) <= overtaken);
+        let lost = self.window.slots.iter().filter(is_lost);
+        let lost: Vec<u64> = lost.flat_map(|slot| slot.first.get()..slot.end().get()).collect();
+        assert_eq!(self.window.mark_lost(), lost.len() as u64, "{lost:?}");
+        for number in lost {
+            self.messages.get_mut(&number).expect("numbered").pending = true;
+        }
+    }
+
     fn check(&self) {
         let window = &self.window;
         let next = self.messages.len() as u64;
@@ -298,6 +314,7 @@ impl Model {
         assert_eq!(window.credit(), (self.granted, self.charged));
         assert_eq!(window.has_pending(), !self.pending().is_empty());
         assert!(window.slots.len() <= CONFIG.messages && window.slots.capacity() <= 2 * CONFIG.messages);
+        assert_eq!(window.flying, window.slots.iter().filter(|slot| slot.flight().is_some()).count());
         let held: BTreeSet<_> =
             window.clone().into_unacknowledged().map(|(number, _)| number.get()).collect();
         assert!(held.is_subset(&self.choose(|_| true)), "{held:?}");
