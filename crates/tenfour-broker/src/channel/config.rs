@@ -1,6 +1,6 @@
 //! What a namespace's channels hold at most.
 
-use tenfour_delivery::rate::Limit;
+use tenfour_delivery::{dedup::contiguous, rate::Limit};
 
 /// Bounds of one [`Channels`](super::Channels). Every one is finite; a call that would pass one fails with an error that
 /// names it.
@@ -34,9 +34,12 @@ pub struct Config {
     /// [`Channels::emit_by`](super::Channels::emit_by) together; by default `None`: as many as the bounds allow. What the
     /// limit would delay is refused, with the time to wait.
     pub rate: Option<Limit>,
-    /// Producers whose numbers are remembered; by default 100,000. Each takes some 200 bytes, and 24 for each of its last 256
-    /// messages.
-    pub producers: usize,
+    /// What is remembered of producers, so that a repetition is recognised. By default 100,000 producers, each with its last 64
+    /// results and up to 256 messages in flight, for 2 minutes after its last message and, while there is room, for 100,000
+    /// entries. A repetition of an older message is known as one, and its place is not
+    /// ([`PublishError::Applied`](super::PublishError::Applied)). A producer takes some 200 bytes, and 24 for each result: 174 MB
+    /// if all are there, beside what is in flight, which [`in_flight`](Self::in_flight) bounds.
+    pub dedup: contiguous::Config,
     /// Messages of a page that is read for a subscriber; by default 64, at least 1.
     pub page_messages: usize,
     /// Bytes of the messages of a page; by default 262,144 (256 KiB). One message is always read, however large.
@@ -58,7 +61,7 @@ impl Default for Config {
             in_flight_bytes: 64 * 1024 * 1024,
             append_messages: 4_096,
             rate: None,
-            producers: 100_000,
+            dedup: contiguous::Config { producers: 100_000, results: 64, ..contiguous::Config::default() },
             page_messages: 64,
             page_bytes: 256 * 1024,
             reads: 64,

@@ -13,7 +13,7 @@ use foldhash::quality::FixedState;
 use tenfour_delivery::{
     dedup::{
         Committed, Contiguous, Fingerprint,
-        contiguous::{self, Check, Claim, Disordered},
+        contiguous::{Check, Claim, Disordered},
     },
     entry::Producer,
     log::{AppendError, Ticket},
@@ -104,7 +104,7 @@ struct Waiting {
 
 impl Publications {
     pub(super) fn new(config: &Config, epoch: Epoch, seed: u64, from_tail: bool) -> Self {
-        let known = contiguous::Config { producers: config.producers, ..contiguous::Config::default() };
+        let known = config.dedup.clone();
         let producers = if from_tail { Contiguous::from_tail(known) } else { Contiguous::new(known) };
         Self {
             epoch,
