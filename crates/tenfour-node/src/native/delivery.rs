@@ -112,7 +112,8 @@ impl<P: Peers> Delivery<'_, P> {
         taken
     }
 
-    /// A message that the client's connection takes in no case is lost to it, and it is told so.
+    /// A message that the client's connection takes in no case is lost to it, and it is told so. One for which there is no
+    /// room now is known to the client with the next ping: it sees that it is behind, though all that was sent has come.
     fn message(
         &mut self,
         peer: PeerId,
@@ -134,6 +135,10 @@ impl<P: Peers> Delivery<'_, P> {
             message: &shared,
         };
         self.send(peer, |now, connection| match connection.deliver(now, delivery) {
+            Err(SendError::Full) => {
+                connection.heads(&[(channel.get(), entry.offset)]);
+                Err(SendError::Full)
+            }
             Err(SendError::TooLarge { .. }) => {
                 let range = OffsetRange { after: previous, through: entry.offset };
                 let lost = Lost { range, count: Count::Exact(1), reason: Reason::SlowConsumer };

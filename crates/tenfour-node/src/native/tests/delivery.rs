@@ -155,6 +155,29 @@ fn a_slow_consumer_is_a_cursor_and_catches_up() {
 }
 
 #[test]
+fn a_client_without_room_hears_that_it_is_behind() {
+    let mut config = session::Config::default();
+    config.receive.messages = 8;
+    let heartbeat = config.heartbeat;
+    let mut world = World::with(Config::default(), config);
+    let client = world.join("ada");
+    world.subscribe(client, "news", Start::Live);
+    world.read(client);
+    world.clients[client].is_stalled = true;
+    for number in 0..20 {
+        world.say("news", &std::format!("{number}"));
+        world.settle();
+    }
+    world.advance(heartbeat * 2);
+    let behind = world.clients[client].events.iter().find_map(|event| match event {
+        ClientEvent::Behind { received, head, .. } => Some((*received, *head)),
+        _ => None,
+    });
+    let (received, head) = behind.expect("a ping tells it");
+    assert!(received < head, "{received} of {head}");
+}
+
+#[test]
 fn what_retention_took_from_a_parked_session_is_told() {
     let mut world = World::new();
     let client = world.join("ada");
