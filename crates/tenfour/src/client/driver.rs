@@ -17,7 +17,7 @@ use futures_util::FutureExt;
 use link::Link;
 use std::{
     collections::{BTreeMap, HashMap},
-    io,
+    fmt, io,
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::{
@@ -108,13 +108,20 @@ pub(super) struct Wish {
 }
 
 /// The way to the driver.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Commands(pub(super) mpsc::UnboundedSender<Command>);
 
 impl Commands {
     /// Whoever waits for an answer learns that the driver is gone by the end of the channel for it.
     pub(super) fn send(&self, command: Command) {
         let _ = self.0.send(command);
+    }
+}
+
+/// What waits in the channel is nothing that whoever prints a delivery wants to see.
+impl fmt::Debug for Commands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Commands")
     }
 }
 
