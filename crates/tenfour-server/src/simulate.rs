@@ -42,6 +42,15 @@ pub(crate) struct SimulateArgs {
     /// Every interleaving of a very small world, instead of many worlds
     #[arg(long)]
     exhaustive: bool,
+    /// How many messages that world has
+    #[arg(long, value_name = "N", default_value_t = 2, requires = "exhaustive")]
+    messages: u8,
+    /// How many times one of its connections is cut, at most; with two cuts and a restart the search takes very long
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "exhaustive")]
+    cuts: u8,
+    /// How many times its server restarts, at most
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "exhaustive")]
+    restarts: u8,
 }
 
 /// Why nothing was simulated, or not reported.
@@ -82,7 +91,7 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<Outcome, SimulateError> {
         return trace(out, seed, &options);
     }
     if args.exhaustive {
-        return exhaust(out, args.json);
+        return exhaust(out, args);
     }
     let began = Instant::now();
     let summary = run(args, &options);
@@ -115,11 +124,13 @@ fn trace(out: &mut impl Write, seed: u64, options: &Options) -> Result<Outcome, 
     }
 }
 
-fn exhaust(out: &mut impl Write, json: bool) -> Result<Outcome, SimulateError> {
+fn exhaust(out: &mut impl Write, args: &SimulateArgs) -> Result<Outcome, SimulateError> {
+    let mut smallest = sim::Smallest::default();
+    (smallest.messages, smallest.cuts, smallest.restarts) = (args.messages, args.cuts, args.restarts);
     let began = Instant::now();
-    let Explored { states, transitions, ends, ref broken, .. } = sim::explore(&sim::Smallest::default());
+    let Explored { states, transitions, ends, ref broken, .. } = sim::explore(&smallest);
     let seconds = began.elapsed().as_secs_f64();
-    if json {
+    if args.json {
         let broken = broken.as_ref().map(ToString::to_string);
         let result = serde_json::json!({
             "states": states, "transitions": transitions, "ends": ends, "seconds": seconds, "violation": broken,
