@@ -21,6 +21,7 @@ use tenfour_wire::{
 /// | named, text or binary | the event with one argument | a text, `["name","text"]`; for binary as above |
 /// | nameless, JSON | the event `message` | a text, `[…]`, then the attachments |
 /// | nameless, text or binary | the event `message` with one argument | the text or the bytes |
+/// | named as Socket.IO names what happens to a connection, such as `disconnect` | as if it were nameless | as any other |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dialect {
@@ -51,7 +52,8 @@ pub fn render_message(
 ) -> Encoded {
     match dialect {
         Dialect::SocketIo(encoding) => {
-            let name = message.name.clone().unwrap_or(NAMELESS);
+            // A stock client takes an event with such a name for what happens to its connection.
+            let name = message.name.clone().filter(|name| !EventName::is_reserved(name)).unwrap_or(NAMELESS);
             let id = request.map(|request| AckId::new(request.get()));
             Encoded::event(encoding, namespace, id, &EventName::Text(name), &to_args(&message.body))
         }

@@ -39,6 +39,16 @@ fn a_named_message() {
     }
 }
 
+/// Clients of another dialect choose names too: a stock client would take `disconnect` for the end of its connection.
+#[test]
+fn what_socketio_keeps_for_itself_is_no_events_name() {
+    for name in ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"] {
+        let message = Message::new(name, body("1", &[]));
+        assert_eq!(rendered(JSON, &message), [r#"42["message",1]"#]);
+        assert_eq!(rendered(Dialect::EngineIo, &message), [format!(r#"4["{name}",1]"#)]);
+    }
+}
+
 #[test]
 fn a_nameless_message() {
     let rows: [(Body, &[&str], &[&str]); 5] = [
