@@ -28,7 +28,7 @@ $("name").placeholder = guest;
 
 const connection = new Connection({ auth: () => ({ name: (asked = wantedName()) }) })
   .on("welcome", welcome)
-  .on("people", (names) => showPeople((people = names)))
+  .on("people", (names) => Array.isArray(names) && showPeople((people = names)))
   .on("line", hear);
 connection.addEventListener("state", stateChanged);
 stateChanged();
@@ -49,6 +49,8 @@ function welcome({ number, epoch, you: name }) {
 }
 
 function hear(line) {
+  // Whoever may publish to the room's channel may say anything there.
+  if (!Number.isSafeInteger(line?.number)) return;
   tellGap(line.number - 1, "although you were connected");
   seen.number = line.number;
   timeline.line(line, line.from === you ? takeUnnumbered(line.text) : undefined);
