@@ -70,7 +70,7 @@ impl Installed {
         };
         let variables = [
             ("TENFOUR_COMMAND", json!([servers.conformance]).to_string()),
-            ("TENFOUR_CHAT_COMMAND", json!([servers.tenfour, "serve"]).to_string()),
+            ("TENFOUR_CHAT_COMMAND", json!([servers.tenfour, "serve", "--tcp", "none"]).to_string()),
             ("TENFOUR_CHROMIUM", self.chromium.display().to_string()),
         ];
         let mut node = self.stock.node(variables);

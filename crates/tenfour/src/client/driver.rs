@@ -240,19 +240,22 @@ impl Driver {
 
     fn round(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
         let commands = self.take_commands(cx);
-        let work = self.poll_work(cx);
         self.start_work();
+        // Also what was started just now: it wakes only whoever has asked for it.
+        let work = self.poll_work(cx);
         let link = self.poll_link(cx);
+        let mut last = Progress::None;
         if self.is_ending() {
             // What was settled last.
             self.start_work();
+            last = self.poll_work(cx);
         }
         if self.publisher.pending() == 0 {
             for flushed in self.flushes.drain(..) {
                 let _ = flushed.send(());
             }
         }
-        if [commands, work, link].contains(&Progress::Made) {
+        if [commands, work, link, last].contains(&Progress::Made) {
             return Poll::Ready(Progress::Made);
         }
         match self.poll_timeout() {
@@ -630,6 +633,7 @@ impl Driver {
         }
     }
 
+    /// Takes in what was done on disks.
     fn poll_work(&mut self, cx: &mut Context<'_>) -> Progress {
         let outbox = self.outbox_work.poll(cx).map(|result| self.publisher.flushed(result));
         let cursors = self.cursor_work.poll(cx).map(|result| {
