@@ -50,9 +50,8 @@ fn built() -> PathBuf {
     assert!(output.status.success(), "the example does not build");
     let messages = String::from_utf8(output.stdout).expect("JSON");
     let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let executable =
-        artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from)).last();
-    executable.expect("cargo names what it built")
+    let mut executables = artifacts.filter_map(|artifact| artifact["executable"].as_str().map(PathBuf::from));
+    executables.next().expect("cargo names what it built")
 }
 
 struct Server {
