@@ -61,12 +61,8 @@ invariants! {
     S21,
     /// A producer's number with another content is refused.
     S22,
-    /// A session holds no more than its window.
-    B1,
     /// A channel's history holds no more than its retention allows.
     B2,
-    /// The memory of producers stays within its bound.
-    B3,
     /// A page of a replay is no larger than what its reader has room for.
     B4,
     /// Nothing is left of connections and sessions that are gone.
