@@ -1,17 +1,19 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+use std::task::Waker;
+
 use bytes::Bytes;
 use bytestring::ByteString;
-use tenfour_delivery::{
+
+pub use memory::Memory;
+pub use retention::{Bound, Retention};
+pub use tenfour_delivery::{
+    log::{AppendError, ReadError, Ticket},
     number::{Epoch, Offset},
     resume::History,
     time::WallTime,
 };
-
-pub use memory::Memory;
-pub use retention::{Bound, Retention};
-pub use tenfour_delivery::log::{AppendError, ReadError, Ticket};
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -58,6 +60,12 @@ pub trait Log: Send {
     /// after [`Log::append`], and later for a log that commits elsewhere.
     fn poll(&mut self) -> Option<Completion>;
 
+    /// Whom to wake, from any thread, when [`Log::poll`] has something new without having been called for it. A log that
+    /// answers within [`Log::append`] wakes nobody, and need not implement this.
+    fn wake_when_answered(&mut self, waker: Waker) {
+        drop(waker);
+    }
+
     /// Reads entries.
     ///
     /// # Errors
@@ -88,6 +96,10 @@ impl<L: Log + ?Sized> Log for Box<L> {
 
     fn poll(&mut self) -> Option<Completion> {
         (**self).poll()
+    }
+
+    fn wake_when_answered(&mut self, waker: Waker) {
+        (**self).wake_when_answered(waker);
     }
 
     fn read(&self, query: &Query) -> Result<Page, ReadError> {

@@ -2,6 +2,7 @@
 
 mod endurance;
 mod hostile;
+mod log;
 mod transports;
 
 use crate::server::soon;

@@ -12,6 +12,7 @@ use std::{
     future::pending,
     panic::AssertUnwindSafe,
     sync::{Arc, OnceLock, Weak},
+    task::Wake,
     time::Duration,
 };
 use tenfour_broker::{
@@ -38,8 +39,18 @@ use tokio::{
 pub(crate) struct Hub {
     context: Arc<Context>,
     state: OnceLock<Mutex<State>>,
-    /// The server's next deadline is an earlier one.
-    changed: Arc<Notify>,
+    /// The server's next deadline is an earlier one, or the log has answered.
+    changed: Arc<Changed>,
+}
+
+/// Wakes the keeper of a hub.
+#[derive(Default)]
+struct Changed(Notify);
+
+impl Wake for Changed {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
 }
 
 /// What all hubs of a server have in common.
@@ -89,7 +100,8 @@ impl Hub {
 
     fn state(&self, space: &Arc<Space>) -> &Mutex<State> {
         self.state.get_or_init(|| {
-            let log = self.context.config.log.make(space.name());
+            let mut log = self.context.config.log.make(space.name());
+            log.wake_when_answered(Arc::clone(&self.changed).into());
             let seed = getrandom::u64().expect("the system has randomness");
             let server =
                 Server::new(self.context.config.node.clone(), space.name().clone(), log.epoch(), seed);
@@ -222,6 +234,11 @@ impl Hub {
         server.handle_timeout(guard.now, peers);
     }
 
+    /// Takes what the log has answered.
+    fn catch_up(&self, space: &Arc<Space>) {
+        drop(self.lock(space, None));
+    }
+
     fn trim(&self, space: &Arc<Space>) {
         let mut guard = self.lock(space, None);
         let wall = guard.now.wall;
@@ -306,7 +323,7 @@ impl Drop for Guard<'_> {
         }
         let deadline = self.state.server.poll_timeout();
         if deadline.is_some_and(|deadline| self.state.scheduled.is_none_or(|known| deadline < known)) {
-            self.space.hub().changed.notify_one();
+            self.space.hub().changed.0.notify_one();
         }
     }
 }
@@ -318,7 +335,7 @@ impl Context {
 }
 
 /// Keeps a hub's time as long as its namespace is there.
-async fn keep(space: Weak<Space>, changed: Arc<Notify>, clock: Clock) {
+async fn keep(space: Weak<Space>, changed: Arc<Changed>, clock: Clock) {
     let mut trim = tokio::time::interval(TRIM);
     trim.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -332,7 +349,7 @@ async fn keep(space: Weak<Space>, changed: Arc<Notify>, clock: Clock) {
         let act = tokio::select! {
             () = due => Hub::handle_timeout,
             _ = trim.tick() => Hub::trim,
-            () = changed.notified() => continue,
+            () = changed.0.notified() => Hub::catch_up,
         };
         let Some(space) = space.upgrade() else { return };
         act(space.hub(), &space);
