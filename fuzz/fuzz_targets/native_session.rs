@@ -167,35 +167,7 @@ fn frame(source: &mut Source<'_>) -> Bytes {
     let number = u64::from(source.next() % 16);
     let sequence = if source.next().is_multiple_of(4) { None } else { Some(number) };
     let channel = u32::from(source.next() % 3);
-    let body = match source.next() % 8 {
-        0 => wire::Reliable::Request(wire::Request { request: number, message: source.message() }),
-        1 => wire::Reliable::Subscribed(wire::Subscribed {
-            request: number % 4,
-            outcome: Ok(wire::Subscription {
-                channel,
-                epoch: 1,
-                decision: wire::Decision::Continue,
-                after: 0,
-                head: 9,
-            }),
-        }),
-        2 => {
-            let place = wire::Place { channel, previous: (number % 2 == 0).then_some(number), advance: 1 };
-            wire::Reliable::Deliver(wire::Deliver { place, message: source.message() })
-        }
-        3 => wire::Reliable::Unsubscribed(wire::Unsubscribed { channel, refusal: None }),
-        4 => wire::Reliable::Subscribe(wire::Subscribe {
-            request: number,
-            channel: "a".into(),
-            start: wire::Start::Live,
-        }),
-        5 => wire::Reliable::Void { charge: number },
-        6 => wire::Reliable::Unsubscribe(wire::Unsubscribe { channel }),
-        _ => {
-            let (channel, message) = ("a".into(), source.message());
-            wire::Reliable::Publish(wire::Publish { channel, producer: None, ttl_ms: None, message })
-        }
-    };
+    let body = reliable(source, number, channel);
     let frame = match source.next() % 12 {
         0 => wire::Frame::Hello(wire::Hello {
             min_version: 1,
@@ -234,6 +206,38 @@ fn frame(source: &mut Source<'_>) -> Bytes {
     let mut bytes = BytesMut::new();
     wire::encode(&frame, &mut bytes);
     bytes.freeze()
+}
+
+fn reliable(source: &mut Source<'_>, number: u64, channel: u32) -> wire::Reliable {
+    match source.next() % 8 {
+        0 => wire::Reliable::Request(wire::Request { request: number, message: source.message() }),
+        1 => wire::Reliable::Subscribed(wire::Subscribed {
+            request: number % 4,
+            outcome: Ok(wire::Subscription {
+                channel,
+                epoch: 1,
+                decision: wire::Decision::Continue,
+                after: 0,
+                head: 9,
+            }),
+        }),
+        2 => {
+            let place = wire::Place { channel, previous: (number % 2 == 0).then_some(number), advance: 1 };
+            wire::Reliable::Deliver(wire::Deliver { place, message: source.message() })
+        }
+        3 => wire::Reliable::Unsubscribed(wire::Unsubscribed { channel, refusal: None }),
+        4 => wire::Reliable::Subscribe(wire::Subscribe {
+            request: number,
+            channel: "a".into(),
+            start: wire::Start::Live,
+        }),
+        5 => wire::Reliable::Void { charge: number },
+        6 => wire::Reliable::Unsubscribe(wire::Unsubscribe { channel }),
+        _ => {
+            let (channel, message) = ("a".into(), source.message());
+            wire::Reliable::Publish(wire::Publish { channel, producer: None, ttl_ms: None, message })
+        }
+    }
 }
 
 fn hash(side: &impl Side) -> u64 {
