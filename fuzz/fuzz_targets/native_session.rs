@@ -222,7 +222,8 @@ fn reliable(source: &mut Source<'_>, number: u64, channel: u32) -> wire::Reliabl
             }),
         }),
         2 => {
-            let place = wire::Place { channel, previous: (number % 2 == 0).then_some(number), advance: 1 };
+            let place =
+                wire::Place { channel, previous: number.is_multiple_of(2).then_some(number), advance: 1 };
             wire::Reliable::Deliver(wire::Deliver { place, message: source.message() })
         }
         3 => wire::Reliable::Unsubscribed(wire::Unsubscribed { channel, refusal: None }),
