@@ -1,6 +1,6 @@
 //! Where a server is, as a URL.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, net::Ipv6Addr, path::PathBuf, str::FromStr};
 use thiserror::Error;
 
 /// The port on which servers of the native protocol listen, with TLS or without, where no URL says otherwise: 7410.
@@ -62,7 +62,7 @@ pub struct UrlError {
 enum Problem {
     #[error("it begins with none of tcp://, tls://, unix:, ws:// and wss://")]
     Scheme,
-    #[error("it names no host")]
+    #[error("it names no host: a name, an IPv4 address, or an IPv6 address in brackets")]
     Host,
     #[error("{0:?} is no port, which is a number from 1 to 65535")]
     Port(String),
@@ -126,7 +126,11 @@ fn host(authority: &str, default: u16) -> Result<Host, Problem> {
             None => (authority, None),
         },
     };
-    if name.is_empty() {
+    let is_address = authority.starts_with('[');
+    if name.is_empty()
+        || (is_address && name.parse::<Ipv6Addr>().is_err())
+        || (!is_address && name.contains(['[', ']']))
+    {
         return Err(Problem::Host);
     }
     let port = match port {
@@ -189,6 +193,9 @@ mod tests {
             ("tcp://", Problem::Host),
             ("tcp://:7410", Problem::Host),
             ("tcp://[::1", Problem::Host),
+            ("tcp://[[]", Problem::Host),
+            ("tcp://[localhost]", Problem::Host),
+            ("tcp://local]host", Problem::Host),
             ("tcp://h:0", Problem::Port("0".to_owned())),
             ("tcp://h:65536", Problem::Port("65536".to_owned())),
             ("tcp://[::1]7410", Problem::Port("7410".to_owned())),
