@@ -148,6 +148,10 @@ impl fmt::Display for Url {
         match &self.0 {
             Place::Tcp { security: Security::Plain, host } => write!(f, "tcp://{host}"),
             Place::Tcp { security: Security::Tls, host } => write!(f, "tls://{host}"),
+            // Two slashes at its beginning would be read as the URL's own.
+            Place::Unix(path) if path.to_string_lossy().starts_with("//") => {
+                write!(f, "unix://{}", path.display())
+            }
             Place::Unix(path) => write!(f, "unix:{}", path.display()),
             Place::WebSocket { security: Security::Plain, host, path } => write!(f, "ws://{host}{path}"),
             Place::WebSocket { security: Security::Tls, host, path } => write!(f, "wss://{host}{path}"),
@@ -177,6 +181,7 @@ mod tests {
             ("tls://[::1]", "tls://[::1]:7410"),
             ("unix:run/tenfour", "unix:run/tenfour"),
             ("unix:///run/tenfour", "unix:/run/tenfour"),
+            ("unix:////run/tenfour", "unix:////run/tenfour"),
             ("ws://localhost:3000", "ws://localhost:3000/tenfour/"),
             ("ws://localhost/x", "ws://localhost:80/x"),
             ("wss://chat.example", "wss://chat.example:443/tenfour/"),
