@@ -114,7 +114,11 @@ pub struct RoundTrip {
 
 impl RoundTrip {
     const fn new(initial: Duration) -> Self {
-        Self { smoothed: initial, variation: initial.checked_div(2).unwrap(), shortest: None }
+        Self {
+            smoothed: initial,
+            variation: initial.checked_div(2).expect("two is not zero"),
+            shortest: None,
+        }
     }
 
     /// A moving average; the configured value before the first measurement.

@@ -76,6 +76,7 @@ pub(crate) async fn publish(args: PublishArgs) -> Result<ExitCode, CommandError>
 
 async fn publish_all(client: &Client, args: &PublishArgs) -> Result<ExitCode, CommandError> {
     let options = PublishOptions { ttl: args.ttl.map(Duration::from_secs) };
+    // Each one that is accepted holds its place among the client's publications, of which there are so many.
     let (sender, accepted) = mpsc::unbounded_channel();
     let accept = async move {
         let mut texts = texts(args.message.clone());

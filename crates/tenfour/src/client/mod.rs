@@ -236,6 +236,7 @@ impl Client {
         options: SubscribeOptions,
     ) -> Result<Subscription, SubscribeError> {
         let shared = &self.shared;
+        // What comes is bounded by the session's credit, which is given back as items are taken, and emits by a count of their own.
         let (sender, items) = mpsc::unbounded_channel();
         let (begun, has_begun) = oneshot::channel();
         let emitted = Arc::default();
@@ -528,6 +529,7 @@ impl ClientBuilder {
     pub fn connect(self) -> Result<Client, BuildError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let url: Url = self.url.parse()?;
+        // Publications and emits hold a permit each; whoever else asks waits for the answer, or gives back what was taken.
         let (sender, receiver) = mpsc::unbounded_channel();
         let (state, watched) = watch::channel(ConnectionState::Connecting { problem: None });
         let settings = Settings {
