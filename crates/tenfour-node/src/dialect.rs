@@ -78,7 +78,6 @@ fn to_args(body: &Body) -> Args {
         Body::Text(text) => Args::from_validated(json_string(text).into(), Vec::new()),
         Body::Binary(data) => Args::from_validated(PLACEHOLDER, vec![data.clone()]),
         Body::Json { args, attachments } => Args::from_validated(args.clone(), attachments.clone()),
-        _ => Args::empty(),
     }
 }
 

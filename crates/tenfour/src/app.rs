@@ -114,8 +114,8 @@ impl Application for App {
             let refusal = "this server answers no requests: it was built without `on_request`";
             return Box::pin(std::future::ready(Err(refusal.into())));
         };
-        let answer = answer(session, native::to_wire(message));
-        Box::pin(async move { answer.await.map(native::from_wire).map_err(ByteString::from) })
+        let answer = answer(session, native::node::to_wire(&message));
+        Box::pin(async move { answer.await.map(native::node::from_wire).map_err(ByteString::from) })
     }
 
     fn concurrency(&self, namespace: &Space) -> usize {

@@ -14,7 +14,6 @@ use tenfour_tokio::{
     broker::channel::Publication,
     native::{log::Log, rustls::ServerConfig},
     session::native as session,
-    wire::native as wire,
 };
 use thiserror::Error;
 
@@ -179,7 +178,7 @@ impl Handle {
         channel: &str,
         message: impl IntoMessage,
     ) -> Result<Receipt, PublishError> {
-        self.publish_message(namespace, channel, from_wire(message.into_message())).await
+        self.publish_message(namespace, channel, node::from_wire(message.into_message())).await
     }
 
     async fn publish_message(
@@ -192,23 +191,4 @@ impl Handle {
         let channels = vec![ByteString::from(channel)];
         Ok(space.publish(Publication { channels, message, ttl: None, producer: None }).await?)
     }
-}
-
-pub(crate) fn from_wire(message: Message) -> broker::Message {
-    let body = match message.body {
-        wire::Body::Text(text) => broker::Body::Text(text),
-        wire::Body::Binary(bytes) => broker::Body::Binary(bytes),
-        wire::Body::Json { args, attachments } => broker::Body::Json { args, attachments },
-    };
-    broker::Message { name: message.name, body }
-}
-
-pub(crate) fn to_wire(message: broker::Message) -> Message {
-    let body = match message.body {
-        broker::Body::Text(text) => wire::Body::Text(text),
-        broker::Body::Binary(bytes) => wire::Body::Binary(bytes),
-        broker::Body::Json { args, attachments } => wire::Body::Json { args, attachments },
-        _ => wire::Body::Text(ByteString::new()),
-    };
-    Message { name: message.name, body }
 }

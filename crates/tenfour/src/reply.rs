@@ -108,7 +108,6 @@ pub(crate) fn to_args(body: Body) -> Args {
         Body::Json { args, attachments } => Args::from_validated(args, attachments),
         Body::Text(text) => Args::serialize(&*text).unwrap_or_default(),
         Body::Binary(data) => Args::serialize(&data).unwrap_or_default(),
-        _ => Args::empty(),
     }
 }
 

@@ -14,8 +14,9 @@ use tenfour_delivery::{
 use tenfour_session::native as session;
 use tenfour_wire::native::{self as wire, CloseCode, Refusal, RefusalReason};
 
-/// A client's message; its JSON was checked when it was decoded.
-pub(super) fn from_wire(message: wire::Message) -> broker::Message {
+/// A client's message in the broker's words; its JSON was checked when it was decoded.
+#[must_use]
+pub fn from_wire(message: wire::Message) -> broker::Message {
     let body = match message.body {
         wire::Body::Text(text) => broker::Body::Text(text),
         wire::Body::Binary(bytes) => broker::Body::Binary(bytes),
@@ -24,15 +25,15 @@ pub(super) fn from_wire(message: wire::Message) -> broker::Message {
     broker::Message { name: message.name, body }
 }
 
-pub(super) fn to_wire(message: &broker::Message) -> wire::Message {
+/// A message of the broker as the native protocol writes it. The bytes are shared.
+#[must_use]
+pub fn to_wire(message: &broker::Message) -> wire::Message {
     let body = match &message.body {
         broker::Body::Text(text) => wire::Body::Text(text.clone()),
         broker::Body::Binary(bytes) => wire::Body::Binary(bytes.clone()),
         broker::Body::Json { args, attachments } => {
             wire::Body::Json { args: args.clone(), attachments: attachments.clone() }
         }
-        // The broker's bodies may become more; what this protocol has no form for goes without its body.
-        _ => wire::Body::Binary(bytes::Bytes::new()),
     };
     wire::Message { name: message.name.clone(), body }
 }

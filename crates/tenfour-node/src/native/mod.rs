@@ -103,6 +103,7 @@ mod tokens;
 
 pub use self::{
     config::{Config, Limits},
+    convert::{from_wire, to_wire},
     event::{Committed, Event, LeaveReason, RequestError},
     identity::{Grants, Identity},
     server::{Load, Server},
