@@ -9,6 +9,8 @@ pub mod datagram;
 #[cfg(feature = "tokio")]
 pub mod proxy;
 #[cfg(feature = "sim")]
+mod rng;
+#[cfg(feature = "sim")]
 pub mod sim;
 pub mod stock;
 #[cfg(feature = "tokio")]

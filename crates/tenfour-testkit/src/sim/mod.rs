@@ -20,7 +20,6 @@ mod letter;
 mod link;
 mod options;
 mod report;
-mod rng;
 mod server;
 mod setup;
 mod sockets;
@@ -29,6 +28,7 @@ mod tests;
 mod world;
 
 use self::world::World;
+pub use crate::rng::Rng;
 pub use explore::{Counterexample, Explored, Smallest, explore};
 pub use fact::{
     ChannelId, ClientId, Committed, ConnectionId, Delivered, Fact, Forgery, Happening, Left, Lost, MessageId,
@@ -39,7 +39,6 @@ pub use invariant::Invariant;
 pub use judge::{Broken, Judge, Rules};
 pub use options::Options;
 pub use report::{Report, Summary, Violation};
-pub use rng::Rng;
 
 /// Lets the world of a seed live, and says what came of it.
 #[must_use]
