@@ -486,7 +486,7 @@ impl Channels {
         let channel = self.table.get_mut(number)?;
         let asks = channel.subscriptions.get_mut(&id)?.read(ticket)?;
         Some(Query {
-            channel: Some(channel.name.clone()),
+            channels: Vec::from([channel.name.clone()]),
             after: asks.after,
             through: None,
             messages: if asks.history_alone { 0 } else { self.config.page_messages.max(1) },

@@ -26,11 +26,11 @@ use crate::{entry::Entry, loss::Lost, number::Offset, resume::History};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// What to read: the entries of a channel, or of the whole log, after an offset and in its order.
+/// What to read: the entries of some channels, or of the whole log, after an offset and in its order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Query<C> {
-    /// The channel; `None` for the entries of all.
-    pub channel: Option<C>,
+    /// The channels. An entry that goes to any of them is asked for, once; with none named, every entry is.
+    pub channels: Vec<C>,
     /// Entries up to here are not asked for; [`Offset::START`] to begin with the oldest one that is held.
     pub after: Offset,
     /// The last offset that is asked for; `None` for all that is committed.
@@ -45,7 +45,20 @@ impl<C> Query<C> {
     /// A channel's entries after an offset, up to 256 of them and 1 MiB.
     #[must_use]
     pub fn of(channel: C, after: Offset) -> Self {
-        Self { channel: Some(channel), after, through: None, messages: 256, bytes: 1024 * 1024 }
+        Self::of_any(Vec::from([channel]), after)
+    }
+
+    /// The entries of any of these channels after an offset, up to 256 of them and 1 MiB. With no channel named it is
+    /// [`Query::all`].
+    #[must_use]
+    pub const fn of_any(channels: Vec<C>, after: Offset) -> Self {
+        Self { channels, after, through: None, messages: 256, bytes: 1024 * 1024 }
+    }
+
+    /// Every entry after an offset, up to 256 of them and 1 MiB.
+    #[must_use]
+    pub const fn all(after: Offset) -> Self {
+        Self::of_any(Vec::new(), after)
     }
 }
 
@@ -56,9 +69,12 @@ pub struct Page<C, P> {
     pub entries: Vec<Entry<C, P>>,
     /// Whether entries that are asked for were left for a further page, after the last one of this.
     pub more: bool,
-    /// What is gone between [`Query::after`] and the first entry; `None` where nothing can be missing.
+    /// What is gone after [`Query::after`]; `None` where nothing can be missing. Of several channels the range ends
+    /// at the highest offset that any of them lost, so that entries of the others may stand within it; they are not
+    /// among those that are counted.
     pub lost: Option<Lost>,
-    /// The state of the channel, or of the whole log, when it was read.
+    /// The state of the channel, or of the whole log, when it was read. Of several channels, the highest offset that
+    /// any of them lost, and the highest of their heads.
     pub history: History,
 }
 

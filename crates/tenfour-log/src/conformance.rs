@@ -29,7 +29,9 @@ use tenfour_delivery::{
     time::WallTime,
 };
 
-use crate::{AppendError, Bound, Entry, Log, Page, Query, Record, Retention, Ticket, retention::cost};
+use crate::{
+    AppendError, Bound, Entry, Log, Page, Query, Record, Retention, Ticket, is_pinned, retention::cost,
+};
 
 /// Tests a kind of log: `open` makes an empty one, `settle` waits until it has answered every append.
 ///
@@ -55,7 +57,8 @@ pub fn check<L: Log>(open: impl Fn(Epoch, Retention) -> L, settle: impl Fn(&mut 
 }
 
 const EPOCH: Epoch = Epoch::new(7);
-const CHANNELS: [&str; 4] = ["a", "b", "c", "d"];
+/// The last one is pinned.
+const CHANNELS: [&str; 5] = ["a", "b", "c", "d", "\0notes"];
 
 /// What is done to the log.
 #[derive(Clone, Debug)]
@@ -65,8 +68,9 @@ enum Step {
     /// Hands over a record that names a channel twice, among others.
     AppendRepeated,
     Settle,
+    /// Reads the channels whose bit is set; all entries if none is.
     Read {
-        channel: Option<usize>,
+        channels: u8,
         after: u64,
         through: Option<u64>,
         messages: usize,
@@ -80,6 +84,10 @@ enum Step {
     Trim {
         wait: u64,
     },
+    Release {
+        channel: usize,
+        through: u64,
+    },
     /// The wall clock goes back.
     Back {
         by: u64,
@@ -87,9 +95,9 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Step> {
-    let record = (0..16_u8, prop_oneof![9 => 0..40_usize, 1 => Just(2_000)]);
+    let record = (0..32_u8, prop_oneof![9 => 0..40_usize, 1 => Just(2_000)]);
     let read = (
-        prop::option::of(0..CHANNELS.len()),
+        prop_oneof![3 => (0..CHANNELS.len()).prop_map(|place| 1 << place), 2 => 0..32_u8],
         0..40_u64,
         prop::option::of(0..40_u64),
         0..6_usize,
@@ -99,11 +107,12 @@ fn steps() -> impl Strategy<Value = Step> {
         6 => prop::collection::vec(record, 0..5).prop_map(Step::Append),
         1 => Just(Step::AppendRepeated),
         5 => Just(Step::Settle),
-        5 => read.prop_map(|(channel, after, through, messages, bytes)| {
-            Step::Read { channel, after, through, messages, bytes }
+        5 => read.prop_map(|(channels, after, through, messages, bytes)| {
+            Step::Read { channels, after, through, messages, bytes }
         }),
         3 => (0..CHANNELS.len(), 1..4_usize).prop_map(|(channel, messages)| Step::ReadAll { channel, messages }),
         2 => (0..2_000_u64).prop_map(|wait| Step::Trim { wait }),
+        2 => (0..CHANNELS.len(), 0..40_u64).prop_map(|(channel, through)| Step::Release { channel, through }),
         1 => (0..500_u64).prop_map(|by| Step::Back { by }),
     ]
 }
@@ -121,13 +130,21 @@ fn retentions() -> impl Strategy<Value = Retention> {
     })
 }
 
+/// The channels whose bit is set.
+fn named(channels: u8) -> Vec<ByteString> {
+    let named = CHANNELS.iter().enumerate().filter(|(place, _)| channels >> place & 1 == 1);
+    named.map(|(_, name)| ByteString::from_static(name)).collect()
+}
+
 /// The log, and all that it ever committed.
 struct Judge<L> {
     log: L,
     retention: Retention,
     entries: Vec<Entry>,
-    /// Which of them no bound has protected at some time.
+    /// Which of them no bound has protected at some time, unless a pinned channel has them.
     may_be_gone: BTreeSet<Offset>,
+    /// Up to where each channel's entries were said not to be needed.
+    released: BTreeMap<ByteString, Offset>,
     /// The last that was said of each channel.
     histories: BTreeMap<ByteString, History>,
     pending: VecDeque<(Ticket, Vec<Record>)>,
@@ -143,6 +160,7 @@ impl<L: Log> Judge<L> {
             retention,
             entries: Vec::new(),
             may_be_gone: BTreeSet::new(),
+            released: BTreeMap::new(),
             histories: BTreeMap::new(),
             pending: VecDeque::new(),
             tickets: 0,
@@ -171,16 +189,23 @@ impl<L: Log> Judge<L> {
                 }
                 prop_assert!(self.pending.is_empty(), "every append is answered");
             }
-            Step::Read { channel, after, through, messages, bytes } => {
-                let channel = channel.map(|place| CHANNELS[place].into());
+            Step::Read { channels, after, through, messages, bytes } => {
+                let channels = named(channels);
                 let (after, through) = (Offset::new(after), through.map(Offset::new));
-                self.read(&Query { channel, after, through, messages, bytes })?;
+                self.read(&Query { channels, after, through, messages, bytes })?;
             }
             Step::ReadAll { channel, messages } => self.read_all(CHANNELS[channel], messages)?,
             Step::Trim { wait } => {
                 self.now += wait;
                 self.log.trim(WallTime::from_unix_millis(self.now));
                 self.note_what_may_go();
+            }
+            Step::Release { channel, through } => {
+                let (name, through) = (CHANNELS[channel], Offset::new(through));
+                // What is not committed yet may be released as well; but only what is must be told of.
+                self.log.release(name, through);
+                let released = self.released.entry(name.into()).or_insert(Offset::START);
+                *released = through.min(self.log.head()).max(*released);
             }
             Step::Back { by } => self.now -= by,
         }
@@ -192,14 +217,13 @@ impl<L: Log> Judge<L> {
         self.records += 1;
         let mut payload = self.records.to_be_bytes().to_vec();
         payload.resize(8 + length, 0x5a);
-        let named = CHANNELS.iter().enumerate().filter(|(place, _)| channels >> place & 1 == 1);
         let producer = self.records.is_multiple_of(2).then(|| Producer {
             id: ProducerId::new(3),
             epoch: ProducerEpoch::new(1),
             sequence: ProducerSequence::new(self.records),
         });
         Record {
-            channels: named.map(|(_, name)| ByteString::from_static(name)).collect(),
+            channels: named(channels),
             producer,
             ingested: WallTime::from_unix_millis(self.now),
             expires: self.records.is_multiple_of(3).then(|| WallTime::from_unix_millis(self.now + 50)),
@@ -259,6 +283,12 @@ impl<L: Log> Judge<L> {
         self.entries.iter().filter(move |entry| entry.record.channels.iter().any(|name| *name == channel))
     }
 
+    /// Whether only pinned channels have the entry, so that it counts towards no bound.
+    fn is_kept_apart(entry: &Entry) -> bool {
+        let names = &entry.record.channels;
+        !names.is_empty() && names.iter().all(|name| is_pinned(name))
+    }
+
     /// An entry may leave if those from it on are over a bound, in one of its channels or in all, or if it is old.
     fn note_what_may_go(&mut self) {
         let is_over = |bound: Bound, entries: &mut dyn Iterator<Item = &Entry>| {
@@ -274,13 +304,14 @@ impl<L: Log> Judge<L> {
             let later = &self.entries[place..];
             let age = self.now.saturating_sub(entry.record.ingested.as_unix_millis());
             let is_old = self.retention.age.is_some_and(|limit| u128::from(age) > limit.as_millis());
-            let over_in_channel = entry.record.channels.iter().any(|name| {
+            let over_in_channel = entry.record.channels.iter().filter(|name| !is_pinned(name)).any(|name| {
                 let mut of = later.iter().filter(|later| later.record.channels.contains(name));
                 is_over(self.retention.channel, &mut of)
             });
             // A channel may be forgotten with all its entries.
             let forgotten = self.forgets() && later.len() > 1;
-            if is_old || over_in_channel || forgotten || is_over(self.retention.total, &mut later.iter()) {
+            let mut in_all = later.iter().filter(|later| !Self::is_kept_apart(later));
+            if is_old || over_in_channel || forgotten || is_over(self.retention.total, &mut in_all) {
                 gone.insert(entry.offset);
             }
         }
@@ -298,7 +329,10 @@ impl<L: Log> Judge<L> {
             prop_assert!(
                 is_known || self.forgets() && history.head > head && history.trimmed == history.head
             );
-            let may_go = |entry: &Entry| self.may_be_gone.contains(&entry.offset);
+            let released = self.released.get(name).copied().unwrap_or(Offset::START);
+            let may_go = |entry: &Entry| {
+                entry.offset <= released || !is_pinned(name) && self.may_be_gone.contains(&entry.offset)
+            };
             let is_due = self.of(name).filter(|entry| entry.offset <= history.trimmed).all(may_go);
             prop_assert!(is_due, "{name} lost too much");
             let before = self.histories.insert(name.into(), history);
@@ -309,9 +343,9 @@ impl<L: Log> Judge<L> {
 
     fn read(&self, query: &Query) -> Result<Page, TestCaseError> {
         let page = self.log.read(query).expect("a log that has not failed can be read");
-        match &query.channel {
-            Some(name) => self.judge_channel(query, &page, name)?,
-            None => self.judge_all(query, &page)?,
+        match &query.channels[..] {
+            [] => self.judge_all(query, &page)?,
+            names => self.judge_channels(query, &page, names)?,
         }
         let bytes: usize = page.entries.iter().map(|entry| entry.record.payload.len()).sum();
         prop_assert!(page.entries.len() <= query.messages);
@@ -319,14 +353,22 @@ impl<L: Log> Judge<L> {
         Ok(page)
     }
 
-    /// A page is a beginning of what the channel has there; it ends early only at a bound.
-    fn judge_channel(&self, query: &Query, page: &Page, name: &ByteString) -> Result<(), TestCaseError> {
-        let history = self.log.history(name);
-        prop_assert_eq!(page.history, history);
+    /// A page is a beginning of what the channels have there; it ends early only at a bound.
+    fn judge_channels(&self, query: &Query, page: &Page, names: &[ByteString]) -> Result<(), TestCaseError> {
+        let histories: Vec<_> = names.iter().map(|name| self.log.history(name)).collect();
+        prop_assert_eq!(Some(page.history.trimmed), histories.iter().map(|history| history.trimmed).max());
+        prop_assert_eq!(Some(page.history.head), histories.iter().map(|history| history.head).max());
+        prop_assert_eq!(page.history.epoch, EPOCH);
         let through = query.through.unwrap_or(Offset::END);
-        let asked = |offset: Offset| query.after < offset && offset <= through;
-        let held = |entry: &&Entry| asked(entry.offset) && entry.offset > history.trimmed;
-        let held: Vec<_> = self.of(name).filter(held).collect();
+        let asked = |entry: &&Entry| query.after < entry.offset && entry.offset <= through;
+        // Of one of the channels, and held by one of those that it goes to.
+        let goes = |entry: &Entry| names.iter().any(|name| entry.record.channels.contains(name));
+        let held_by = |entry: &Entry, (name, history): (&ByteString, &History)| {
+            entry.record.channels.contains(name) && entry.offset > history.trimmed
+        };
+        let is_held = |entry: &Entry| names.iter().zip(&histories).any(|one| held_by(entry, one));
+        let (held, gone): (Vec<_>, Vec<_>) =
+            self.entries.iter().filter(asked).filter(|entry| goes(entry)).partition(|entry| is_held(entry));
         let read: Vec<_> = page.entries.iter().collect();
         prop_assert_eq!(&read[..], &held[..read.len().min(held.len())]);
         prop_assert_eq!(page.more, read.len() < held.len());
@@ -335,8 +377,7 @@ impl<L: Log> Judge<L> {
             let at_bound = read.len() == query.messages || !read.is_empty() && bytes > query.bytes;
             prop_assert!(at_bound, "the page ends early");
         }
-        let gone = self.of(name).filter(|entry| asked(entry.offset) && entry.offset <= history.trimmed);
-        self.judge_loss(query, page, gone.count() as u64)
+        self.judge_loss(query, page, gone.len() as u64)
     }
 
     /// A loss covers all that is gone, and is counted truly.

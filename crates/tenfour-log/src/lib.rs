@@ -19,6 +19,26 @@ pub use tenfour_delivery::{
 pub mod conformance;
 mod memory;
 mod retention;
+pub mod vfs;
+
+/// Names of channels that begin with this are for whoever drives the log, not for those who publish.
+pub const RESERVED: char = '\0';
+
+/// Whether a channel is *pinned*: no retention trims it, only [`Log::release`] does.
+///
+/// Those are the reserved names, in which a driver keeps its own state. Reserved names that begin with `"\0*"`
+/// are for messages that go to more than one channel could name, and are trimmed as other channels are.
+///
+/// ```
+/// use tenfour_log::is_pinned;
+///
+/// assert!(is_pinned("\0sessions"));
+/// assert!(!is_pinned("\0*") && !is_pinned("news"));
+/// ```
+#[must_use]
+pub fn is_pinned(channel: &str) -> bool {
+    channel.strip_prefix(RESERVED).is_some_and(|name| !name.starts_with('*'))
+}
 
 /// What is appended: channels are named by texts, the payload is bytes that the log does not read.
 pub type Record = tenfour_delivery::entry::Record<ByteString, Bytes>;
@@ -78,6 +98,17 @@ pub trait Log: Send {
 
     /// Drops what is older than the retention allows. Bounds in number and bytes are kept without it.
     fn trim(&mut self, now: WallTime);
+
+    /// Says that the entries of a channel up to and with an offset are needed no more. For a [pinned](is_pinned) channel,
+    /// whose entries nothing else trims, this is the only way out; another one may lose them, too.
+    fn release(&mut self, channel: &str, through: Offset);
+
+    /// Whether room is held by [pinned](is_pinned) channels alone that the retention would free: whoever keeps its state in
+    /// them should write down what of it still holds, and [release](Log::release) what came before. May change with every
+    /// commit and every release.
+    fn wants_checkpoint(&self) -> bool {
+        false
+    }
 }
 
 /// A log whose kind is chosen at run time.
@@ -112,6 +143,14 @@ impl<L: Log + ?Sized> Log for Box<L> {
 
     fn trim(&mut self, now: WallTime) {
         (**self).trim(now);
+    }
+
+    fn release(&mut self, channel: &str, through: Offset) {
+        (**self).release(channel, through);
+    }
+
+    fn wants_checkpoint(&self) -> bool {
+        (**self).wants_checkpoint()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    ops::Bound::{Excluded, Included, Unbounded},
     time::Duration,
 };
 
@@ -15,7 +16,7 @@ use tenfour_delivery::{
 
 use self::channel::Channel;
 use crate::{
-    AppendError, Completion, Entry, Log, Page, Query, ReadError, Record, Retention, Ticket,
+    AppendError, Completion, Entry, Log, Page, Query, ReadError, Record, Retention, Ticket, is_pinned,
     retention::{cost, cost_of},
 };
 
@@ -43,7 +44,12 @@ pub struct Memory {
     epoch: Epoch,
     retention: Retention,
     head: Offset,
+    /// What the retention may trim.
     entries: BTreeMap<Offset, Box<Held>>,
+    /// What only pinned channels hold.
+    pinned: BTreeMap<Offset, Box<Held>>,
+    /// The last offset whose entry nobody holds.
+    gone: Offset,
     bytes: usize,
     channels: BTreeMap<ByteString, Channel>,
     /// The channels by their heads, the place in the entry's list telling those of one entry apart.
@@ -57,8 +63,9 @@ pub struct Memory {
 #[derive(Clone, Debug, Hash)]
 struct Held {
     entry: Entry,
-    /// How many of its channels have not trimmed it.
+    /// How many of its channels have not trimmed it: those that retention trims, and those that are pinned.
     holders: usize,
+    pins: usize,
 }
 
 impl Memory {
@@ -70,6 +77,8 @@ impl Memory {
             retention,
             head: Offset::START,
             entries: BTreeMap::new(),
+            pinned: BTreeMap::new(),
+            gone: Offset::START,
             bytes: 0,
             channels: BTreeMap::new(),
             recency: BTreeMap::new(),
@@ -78,19 +87,19 @@ impl Memory {
         }
     }
 
-    /// How many entries it holds.
+    /// How many entries it holds, those that only pinned channels hold with them.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.pinned.len()
     }
 
     /// Whether it holds no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
-    /// Bytes of the entries that it holds, as [`Retention`] counts them.
+    /// Bytes of the entries that it holds and that retention may trim, as [`Retention`] counts them.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -110,8 +119,12 @@ impl Memory {
         let entry = Entry { offset, previous, record };
         self.head = offset;
         self.bytes += cost;
-        let holders = entry.record.channels.len();
-        self.entries.insert(offset, Box::new(Held { entry: entry.clone(), holders }));
+        let pins = entry.record.channels.iter().filter(|name| is_pinned(name)).count();
+        let holders = entry.record.channels.len() - pins;
+        self.entries.insert(offset, Box::new(Held { entry: entry.clone(), holders, pins }));
+        if holders == 0 && pins > 0 {
+            self.retire(offset);
+        }
         self.keep_bounds(&entry);
         entry
     }
@@ -132,27 +145,27 @@ impl Memory {
         self.channels.entry(name.clone()).or_insert_with(|| Channel::new(born)).push(to, cost)
     }
 
-    /// Forgets channels until there is room for one more, but none that the entry at `offset` goes to.
+    /// Forgets channels until there is room for one more, but none that the entry at `offset` goes to, and none that is
+    /// pinned: their recency has no place among those that can be forgotten.
     fn make_room(&mut self, offset: Offset) {
         while self.channels.len() >= self.retention.channels.max(1) {
-            let Some(oldest) = self.recency.first_entry().filter(|oldest| oldest.key().0 < offset) else {
-                return;
-            };
-            let name = oldest.remove();
+            let mut oldest = self.recency.iter().take_while(|((head, _), _)| *head < offset);
+            let Some((&at, _)) = oldest.find(|(_, name)| !is_pinned(name)) else { return };
+            let Some(name) = self.recency.remove(&at) else { return };
             let Some(channel) = self.channels.remove(&name) else { return };
             self.forgotten = self.forgotten.max(channel.head());
             for (offset, _) in channel.held() {
-                self.release(offset);
+                self.let_go(offset);
             }
         }
     }
 
     fn keep_bounds(&mut self, newest: &Entry) {
-        for name in &newest.record.channels {
+        for name in newest.record.channels.iter().filter(|name| !is_pinned(name)) {
             while let Some(offset) =
                 self.channels.get_mut(name).and_then(|channel| channel.trim_over(self.retention.channel))
             {
-                self.release(offset);
+                self.let_go(offset);
             }
         }
         while self.entries.len() > 1 && self.retention.total.is_passed(self.entries.len(), self.bytes) {
@@ -160,32 +173,67 @@ impl Memory {
         }
     }
 
-    /// Takes the oldest entry out of the log and all its channels.
+    /// Takes the oldest entry that retention may trim out of all channels that are not pinned.
     fn trim_oldest(&mut self) {
-        let Some((offset, held)) = self.entries.pop_first() else { return };
-        self.bytes -= cost_of(&held.entry);
-        for name in &held.entry.record.channels {
+        let Some(oldest) = self.entries.first_entry() else { return };
+        let offset = *oldest.key();
+        for name in oldest.get().entry.record.channels.iter().filter(|name| !is_pinned(name)) {
             if let Some(channel) = self.channels.get_mut(name) {
                 channel.trim_through(offset);
             }
         }
+        self.retire(offset);
     }
 
-    /// A channel no longer has the entry.
-    fn release(&mut self, offset: Offset) {
+    /// A channel that retention trims no longer has the entry.
+    fn let_go(&mut self, offset: Offset) {
         let Some(held) = self.entries.get_mut(&offset) else { return };
         held.holders -= 1;
         if held.holders == 0 {
-            self.bytes -= cost_of(&held.entry);
-            self.entries.remove(&offset);
+            self.retire(offset);
         }
     }
 
-    /// What is known of all channels together: the offsets are dense, so what is gone before the first entry is counted.
+    /// No channel that retention trims has the entry.
+    fn retire(&mut self, offset: Offset) {
+        let Some(held) = self.entries.remove(&offset) else { return };
+        self.bytes -= cost_of(&held.entry);
+        if held.pins > 0 {
+            self.pinned.insert(offset, held);
+        } else {
+            self.gone = self.gone.max(offset);
+        }
+    }
+
+    /// A pinned channel no longer has the entry.
+    fn unpin(&mut self, offset: Offset) {
+        let at = if self.pinned.contains_key(&offset) { &mut self.pinned } else { &mut self.entries };
+        let Some(held) = at.get_mut(&offset) else { return };
+        held.pins -= 1;
+        if held.pins == 0 && self.pinned.remove(&offset).is_some() {
+            self.gone = self.gone.max(offset);
+        }
+    }
+
+    fn entry(&self, offset: Offset) -> Option<&Entry> {
+        let held = self.entries.get(&offset).or_else(|| self.pinned.get(&offset))?;
+        Some(&held.entry)
+    }
+
+    /// What is known of all channels together: what is gone before the first entry that may be trimmed.
     fn history_of_all(&self) -> History {
         let first = self.entries.first_key_value().map(|(offset, _)| *offset);
-        let trimmed = first.map_or(self.head, |first| Offset::new(first.get() - 1));
+        let trimmed = first.map_or(self.gone, |first| self.gone.min(Offset::new(first.get() - 1)));
         History { epoch: self.epoch, trimmed, head: self.head }
+    }
+
+    fn history_of(&self, names: &[ByteString]) -> History {
+        let start = History { epoch: self.epoch, trimmed: Offset::START, head: Offset::START };
+        names.iter().map(|name| self.history(name)).fold(start, |all, one| History {
+            trimmed: all.trimmed.max(one.trimmed),
+            head: all.head.max(one.head),
+            ..all
+        })
     }
 
     fn page(&self, query: &Query, offsets: impl Iterator<Item = Offset>, history: History) -> Page {
@@ -194,37 +242,75 @@ impl Memory {
         let mut entries: Vec<Entry> = Vec::new();
         let mut bytes = 0_usize;
         while entries.len() < query.messages
-            && let Some(held) = offsets.peek().and_then(|offset| self.entries.get(offset))
+            && let Some(entry) = offsets.peek().and_then(|offset| self.entry(*offset))
         {
-            bytes = bytes.saturating_add(held.entry.record.payload.len());
+            bytes = bytes.saturating_add(entry.record.payload.len());
             if bytes > query.bytes && !entries.is_empty() {
                 break;
             }
-            entries.push(held.entry.clone());
+            entries.push(entry.clone());
             offsets.next();
         }
         Page { entries, more: offsets.peek().is_some(), lost: None, history }
     }
 
-    fn read_channel(&self, query: &Query, name: &ByteString) -> Page {
-        let history = self.history(name);
-        let channel = self.channels.get(name);
-        let offsets = channel.into_iter().flat_map(|channel| channel.after(query.after));
-        let known = |lost: OffsetRange| match channel {
-            Some(channel) => channel.count_gone(lost),
-            None => Count::AtLeast(0),
-        };
-        let lost = gone(query, history.trimmed, known);
+    fn read_channels(&self, query: &Query) -> Page {
+        let history = self.history_of(&query.channels);
+        let channels = || query.channels.iter().filter_map(|name| self.channels.get(name));
+        let lost = gone(query, history.trimmed, |range| self.count_gone(&query.channels, range));
+        let offsets = merge(channels().map(|channel| channel.after(query.after)));
         Page { lost, ..self.page(query, offsets, history) }
+    }
+
+    /// How many entries these channels lost in a range. What one of them lost another may still hold, and what two of
+    /// them lost may be one entry: then it is a bound.
+    fn count_gone(&self, names: &[ByteString], range: OffsetRange) -> Count {
+        let of = |name: &ByteString| {
+            let trimmed = self.history(name).trimmed;
+            let own = OffsetRange { after: range.after, through: range.through.min(trimmed) };
+            if own.is_empty() {
+                return None;
+            }
+            let gone = self.channels.get(name).map_or(Count::AtLeast(0), |channel| channel.count_gone(own));
+            let others = names.iter().filter(|other| *other != name);
+            let held = others.filter_map(|other| self.channels.get(other)).map(|other| other.held_in(own));
+            let held: usize = held.sum();
+            Some((gone, held as u64))
+        };
+        let mut losses: Vec<_> = names.iter().filter_map(of).collect();
+        match (losses.pop(), &losses[..]) {
+            (Some((gone, 0)), []) => gone,
+            (last, _) => {
+                let bounds = losses.iter().chain(&last);
+                let least = bounds.map(|(gone, held)| gone.at_least().saturating_sub(*held)).max();
+                Count::AtLeast(least.unwrap_or(0))
+            }
+        }
     }
 
     fn read_all(&self, query: &Query) -> Page {
         let history = self.history_of_all();
-        let lost = gone(query, history.trimmed, |lost| Count::Exact(lost.span()));
-        let after = (std::ops::Bound::Excluded(query.after), std::ops::Bound::Unbounded);
-        let offsets = self.entries.range(after).map(|(offset, _)| *offset);
+        let after = (Excluded(query.after), Unbounded);
+        let lost = gone(query, history.trimmed, |lost| {
+            let kept = self.pinned.range((Excluded(lost.after), Included(lost.through)));
+            Count::Exact(lost.span() - kept.count() as u64)
+        });
+        let maps = [&self.entries, &self.pinned].into_iter();
+        let offsets = merge(maps.map(|entries| entries.range(after).map(|(offset, _)| *offset)));
         Page { lost, ..self.page(query, offsets, history) }
     }
+}
+
+/// Rising numbers out of several such, each once.
+fn merge(sources: impl Iterator<Item = impl Iterator<Item = Offset>>) -> impl Iterator<Item = Offset> {
+    let mut sources: Vec<_> = sources.map(Iterator::peekable).collect();
+    std::iter::from_fn(move || {
+        let next = sources.iter_mut().filter_map(|source| source.peek().copied()).min()?;
+        for source in &mut sources {
+            source.next_if_eq(&next);
+        }
+        Some(next)
+    })
 }
 
 impl Log for Memory {
@@ -248,10 +334,7 @@ impl Log for Memory {
     }
 
     fn read(&self, query: &Query) -> Result<Page, ReadError> {
-        Ok(match &query.channel {
-            Some(name) => self.read_channel(query, name),
-            None => self.read_all(query),
-        })
+        Ok(if query.channels.is_empty() { self.read_all(query) } else { self.read_channels(query) })
     }
 
     fn history(&self, channel: &str) -> History {
@@ -266,6 +349,13 @@ impl Log for Memory {
         let Some(age) = self.retention.age else { return };
         while self.entries.first_key_value().is_some_and(|(_, held)| is_older(&held.entry, age, now)) {
             self.trim_oldest();
+        }
+    }
+
+    fn release(&mut self, channel: &str, through: Offset) {
+        let is_pinned = is_pinned(channel);
+        while let Some(offset) = self.channels.get_mut(channel).and_then(|of| of.trim_next(through)) {
+            if is_pinned { self.unpin(offset) } else { self.let_go(offset) }
         }
     }
 }

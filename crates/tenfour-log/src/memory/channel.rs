@@ -63,6 +63,18 @@ impl Channel {
         }
     }
 
+    /// Drops the oldest entry if it is at or before an offset, and answers its own.
+    pub(super) fn trim_next(&mut self, through: Offset) -> Option<Offset> {
+        self.entries.front().filter(|(oldest, _)| *oldest <= through)?;
+        self.pop()
+    }
+
+    /// How many entries it has in a range.
+    pub(super) fn held_in(&self, range: OffsetRange) -> usize {
+        let until = |end: Offset| self.entries.partition_point(|(held, _)| *held <= end);
+        until(range.through) - until(range.after)
+    }
+
     /// The entries after an offset.
     pub(super) fn after(&self, offset: Offset) -> impl Iterator<Item = Offset> {
         let first = self.entries.partition_point(|(held, _)| *held <= offset);

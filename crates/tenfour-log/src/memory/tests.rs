@@ -30,7 +30,7 @@ fn append(log: &mut Memory, records: Vec<Record>) -> Vec<Entry> {
 }
 
 fn offsets(log: &Memory, channel: Option<&str>) -> Vec<u64> {
-    let query = Query { channel: channel.map(Into::into), ..Query::of("".into(), Offset::START) };
+    let query = Query::of_any(channel.map(Into::into).into_iter().collect(), Offset::START);
     log.read(&query).expect("memory can be read").entries.iter().map(|entry| entry.offset.get()).collect()
 }
 
@@ -140,7 +140,7 @@ proptest! {
             let entry = append(&mut log, vec![record(&names, 0, length)]).remove(0);
             prop_assert!(!bound(total).is_passed(log.len(), log.bytes()) || log.len() == 1);
             prop_assert!(log.channels() <= channels.max(2));
-            let query = Query { channel: None, ..Query::of("".into(), Offset::START) };
+            let query = Query::all(Offset::START);
             let held = log.read(&query).expect("memory can be read").entries;
             prop_assert_eq!(held.last(), Some(&entry));
             prop_assert_eq!((held.len(), held.iter().map(cost_of).sum::<usize>()), (log.len(), log.bytes()));

@@ -262,12 +262,7 @@ impl World {
 
     /// What producers have published is known from the log alone, as far as the log reaches.
     pub(super) fn check_restored(&mut self) {
-        let query = Query {
-            channel: None,
-            messages: usize::MAX,
-            bytes: usize::MAX,
-            ..Query::of("".into(), Offset::START)
-        };
+        let query = Query { messages: usize::MAX, bytes: usize::MAX, ..Query::all(Offset::START) };
         let page = self.log.read(&query).expect("memory can be read");
         let mut restored = Channels::of_log(small(), self.log.epoch(), 9);
         for entry in &page.entries {

@@ -87,7 +87,7 @@ impl Log {
         if self.is_unreadable {
             return Err(ReadError::Failed { reason: "no medium".into() });
         }
-        let channel: &str = query.channel.as_ref().expect("channels are read one by one");
+        let [channel] = &query.channels[..] else { panic!("channels are read one by one") };
         let trimmed = self.of(channel).rfind(|entry| entry.offset <= self.trimmed);
         let trimmed = trimmed.map_or(Offset::START, |entry| entry.offset);
         let after = query.after.max(trimmed);
