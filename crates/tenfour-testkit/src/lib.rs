@@ -6,9 +6,11 @@ pub mod client;
 pub mod clock;
 #[cfg(feature = "tokio")]
 pub mod datagram;
+#[cfg(feature = "disk")]
+pub mod disk;
 #[cfg(feature = "tokio")]
 pub mod proxy;
-#[cfg(feature = "sim")]
+#[cfg(feature = "disk")]
 mod rng;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -16,5 +18,7 @@ pub mod stock;
 #[cfg(feature = "tokio")]
 mod wait;
 
+#[cfg(feature = "disk")]
+pub use rng::Rng;
 #[cfg(feature = "tokio")]
 pub use wait::{TIMEOUT, TimedOut};

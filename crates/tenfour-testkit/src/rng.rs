@@ -1,4 +1,4 @@
-//! Where a run's chance comes from.
+//! Where chance comes from in a test.
 
 use core::{ops::RangeInclusive, time::Duration};
 
@@ -8,7 +8,7 @@ use core::{ops::RangeInclusive, time::Duration};
 /// Not for secrets.
 ///
 /// ```
-/// use tenfour_testkit::sim::Rng;
+/// use tenfour_testkit::Rng;
 ///
 /// let (mut one, mut other) = (Rng::new(7), Rng::new(7));
 /// assert_eq!(one.next_u64(), other.next_u64());
