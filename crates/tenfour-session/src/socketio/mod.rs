@@ -12,12 +12,14 @@
 //!
 //! What the codec takes otherwise is told in [`tenfour_wire::socketio`].
 
+mod answer;
 mod config;
 mod encoded;
 mod session;
 #[cfg(test)]
 mod tests;
 
+pub use answer::{Admission, ConnectError};
 pub use config::{Config, Encoding};
 pub use encoded::Encoded;
-pub use session::{ConnectError, Event, ServerSession};
+pub use session::{Event, ServerSession};

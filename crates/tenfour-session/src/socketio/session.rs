@@ -3,24 +3,21 @@
 #[cfg(test)]
 mod transitions;
 
-use super::{Config, Encoded, Encoding};
+use super::{Admission, Config, ConnectError, Encoded, Encoding};
 use crate::{
     engineio::{self, CloseReason, Message, Opening, SendError, TransportKind},
     events::EventQueue,
     io::{Frame, Input, Transmit, WebSocketId},
 };
 use alloc::{format, sync::Arc};
-use bytes::BytesMut;
+
 use bytestring::ByteString;
 use smallvec::SmallVec;
 use tenfour_delivery::{
     id::Id,
     time::{Instant, earliest},
 };
-use tenfour_wire::{
-    json,
-    socketio::{AckId, Args, DEFAULT_NAMESPACE, Decoder, EventName, Packet, msgpack},
-};
+use tenfour_wire::socketio::{AckId, Args, DEFAULT_NAMESPACE, Decoder, EventName, Packet, msgpack};
 
 /// A Socket.IO connection: one Engine.IO session, and the namespaces that its client is in.
 ///
@@ -118,32 +115,6 @@ impl Event {
             Self::Disconnect { namespace } => size_of::<Self>() + namespace.len(),
             Self::Ack { .. } | Self::Closed(_) => 0,
         }
-    }
-}
-
-/// Why a client may not join a namespace, as it is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConnectError {
-    /// The error's message.
-    pub message: ByteString,
-    /// The JSON text of the error's `data`.
-    pub data: Option<ByteString>,
-}
-
-impl ConnectError {
-    /// An error without data.
-    pub fn new(message: impl Into<ByteString>) -> Self {
-        Self { message: message.into(), data: None }
-    }
-
-    /// The namespace doesn't exist.
-    #[must_use]
-    pub fn invalid_namespace() -> Self {
-        Self::new(ByteString::from_static("Invalid namespace"))
-    }
-
-    fn to_json(&self) -> ByteString {
-        object("message", &self.message, self.data.as_deref())
     }
 }
 
@@ -271,14 +242,14 @@ impl ServerSession {
         }
     }
 
-    /// Lets the client into a namespace that it asked for, as `sid`. `false` where it doesn't wait for an answer any more:
-    /// it left, or the connection is over.
-    pub fn accept(&mut self, namespace: &str, sid: &str) -> bool {
+    /// Lets the client into a namespace that it asked for, and tells it what it is known by. `false` where it doesn't wait
+    /// for an answer any more: it left, or the connection is over.
+    pub fn accept<'a>(&mut self, namespace: &str, admission: impl Into<Admission<'a>>) -> bool {
         let Some(member) = self.asking(namespace) else { return false };
         member.state = MemberState::Connected;
         let namespace = member.namespace.clone();
         self.connect_by = None;
-        self.push(&Packet::Connect { namespace, data: Some(object("sid", sid, None)) });
+        self.push(&Packet::Connect { namespace, data: Some(admission.into().to_json()) });
         self.end();
         true
     }
@@ -293,6 +264,9 @@ impl ServerSession {
     }
 
     /// Takes the client out of a namespace; its connection stays. `false` where it is not in.
+    ///
+    /// A stock client that is told so does not come back by itself. So it is also what fences one whose session has been taken
+    /// over on another connection: the two don't take it from each other for ever.
     pub fn disconnect(&mut self, namespace: &str) -> bool {
         let Some(member) = self.member(namespace, MemberState::Connected) else { return false };
         member.state = MemberState::Left;
@@ -465,18 +439,4 @@ struct Fault;
 /// A membership lasts, and must not keep the packet alive that asked for it.
 fn detach(namespace: &ByteString) -> ByteString {
     if *namespace == DEFAULT_NAMESPACE { DEFAULT_NAMESPACE } else { ByteString::from(&**namespace) }
-}
-
-/// The JSON object of a text and, under `data`, of a JSON text.
-fn object(key: &str, text: &str, data: Option<&str>) -> ByteString {
-    let mut json = BytesMut::from("{");
-    json::encode_string(key, &mut json);
-    json.extend_from_slice(b":");
-    json::encode_string(text, &mut json);
-    if let Some(data) = data {
-        json.extend_from_slice(br#","data":"#);
-        json.extend_from_slice(data.as_bytes());
-    }
-    json.extend_from_slice(b"}");
-    ByteString::try_from(json).expect("made of texts")
 }

@@ -23,6 +23,33 @@ fn an_id_is_written_as_json() {
 }
 
 #[test]
+fn who_may_come_back_is_told_how() {
+    let mut session = session();
+    session.text(FIRST, "40/a,");
+    session.events();
+    let fields = [("tenfour", r#"{"dedup_ms":120000}"#)];
+    let admission = Admission { sid: "the-id", pid: Some("secret"), fields: &fields };
+    assert!(!format!("{admission:?}").contains("secret"));
+    assert!(session.call(|session, _| session.accept("/a", admission)));
+    assert_eq!(
+        session.heard(FIRST),
+        [r#"40/a,{"sid":"the-id","pid":"secret","tenfour":{"dedup_ms":120000}}"#]
+    );
+}
+
+/// A stock client that gets a DISCONNECT packet stays away; what it still sends counts for nothing.
+#[test]
+fn who_is_fenced_is_told_and_its_connection_stays() {
+    let mut session = joined();
+    assert!(session.call(|session, _| session.disconnect("/")));
+    assert_eq!(session.heard(FIRST), ["41"]);
+    session.text(FIRST, r#"42["late"]"#);
+    assert_eq!(session.events(), []);
+    session.text(FIRST, "40");
+    assert_eq!(session.events(), [connect("/")]);
+}
+
+#[test]
 fn the_client_asks_and_is_refused() {
     let mut session = session();
     session.text(FIRST, "40/nowhere,");
