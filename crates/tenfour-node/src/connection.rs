@@ -1,7 +1,7 @@
 //! One connection, in terms that every dialect shares.
 
 use crate::{
-    Delivery, Dialect, Urgency,
+    Delivery, Dialect, REPLAY_BYTES, Urgency,
     dialect::{from_args, from_name, render_reply},
 };
 use alloc::sync::Arc;
@@ -11,7 +11,7 @@ use tenfour_delivery::{id::Id, time::Instant};
 use tenfour_session::{
     Frame, Input, Transmit, WebSocketId,
     engineio::{self, CloseReason, Opening, SendError, TransportKind},
-    socketio::{self, ConnectError, Encoded},
+    socketio::{self, Admission, ConnectError, Encoded},
 };
 use tenfour_wire::socketio::{AckId, DEFAULT_NAMESPACE};
 
@@ -234,11 +234,11 @@ impl Connection {
         }
     }
 
-    /// Lets the client into a namespace that it asked for, as `socket`. `false` where it doesn't wait for an answer any
-    /// more: it left, or the connection is over.
-    pub fn accept(&mut self, namespace: &str, socket: &str) -> bool {
+    /// Lets the client into a namespace that it asked for, and tells it what it is known by. `false` where it doesn't wait for
+    /// an answer any more: it left, or the connection is over.
+    pub fn accept<'a>(&mut self, namespace: &str, admission: impl Into<Admission<'a>>) -> bool {
         match &mut self.session {
-            Session::SocketIo(session) => session.accept(namespace, socket),
+            Session::SocketIo(session) => session.accept(namespace, admission),
             Session::EngineIo { session, membership } => {
                 let waits = *membership == Membership::Asked && is_in(session, namespace);
                 if waits {
@@ -293,9 +293,12 @@ impl Connection {
 
     /// Queues a packet, for a sender that does not wait.
     pub fn offer(&mut self, packet: &Encoded, urgency: Urgency) -> Delivery {
-        let writable = either!(&self.session, session => session.is_writable());
-        if urgency == Urgency::Volatile && !writable {
-            return Delivery::Dropped;
+        match urgency {
+            Urgency::Volatile if !either!(&self.session, session => session.is_writable()) => {
+                return Delivery::Dropped;
+            }
+            Urgency::Replayed if self.queued_bytes() > REPLAY_BYTES => return Delivery::Refused,
+            _ => {}
         }
         match (self.send(packet), urgency, self.config.overflow) {
             (Ok(()), ..) => Delivery::Queued,
@@ -306,6 +309,12 @@ impl Connection {
             }
             (Err(_), ..) => Delivery::Refused,
         }
+    }
+
+    /// As [`engineio::ServerSession::queued_bytes`].
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        either!(&self.session, session => session.queued_bytes())
     }
 
     fn abort(&mut self) {

@@ -1,9 +1,18 @@
 //! What a broker's message looks like in each dialect.
 
-use alloc::{format, string::String, vec, vec::Vec};
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
 use bytes::{BufMut, BytesMut};
 use bytestring::ByteString;
 use tenfour_broker::{Body, Message, RequestId};
+use tenfour_delivery::{
+    loss::{Count, Lost, Reason},
+    number::Offset,
+};
 use tenfour_session::{
     Frame,
     socketio::{Encoded, Encoding},
@@ -31,33 +40,101 @@ pub enum Dialect {
     EngineIo,
 }
 
-/// Writes a message for a dialect; with `request`, one that asks for an answer. A dialect without answers sends the
-/// message alone, and the request runs into its deadline.
+/// What a message is sent as, which shows at its end: a stock Socket.IO client takes the last element of an event's array for
+/// its position in the log if it is a string, be it the event's name, and shows it when it comes back.
+///
+/// Engine.IO has no positions and no answers: there, each of them is the message alone, and a request runs into its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind<'a> {
+    /// At most once, where nobody is recovered: the message as it is.
+    Plain,
+    /// At most once, where clients are recovered: one that would end in a string ends in `null`.
+    Uncommitted,
+    /// An entry of the log: it ends in this [cursor](crate::cursor).
+    Committed(&'a str),
+    /// It asks for an answer; what a stock client takes for its last element is then the function that answers.
+    Request(RequestId),
+}
+
+/// Writes a message for a dialect.
 ///
 /// ```
-/// use tenfour_node::{Dialect, broker::{Body, Message}, render_message, session::{Frame, socketio::Encoding}};
+/// use tenfour_node::{Dialect, Kind, broker::{Body, Message}, render_message, session::{Frame, socketio::Encoding}};
 ///
 /// let message = Message::new("chat", Body::json(r#"{"text":"hello"}"#));
-/// let packet = render_message(Dialect::SocketIo(Encoding::Json), "/lobby", &message, None);
+/// let packet = render_message(Dialect::SocketIo(Encoding::Json), "/lobby", &message, Kind::Plain);
 /// assert_eq!(packet.frames(), [Frame::Text(r#"42/lobby,["chat",{"text":"hello"}]"#.into())]);
-/// let packet = render_message(Dialect::EngineIo, "/", &message, None);
+/// let packet = render_message(Dialect::SocketIo(Encoding::Json), "/", &message, Kind::Committed("AAAAAAE"));
+/// assert_eq!(packet.frames(), [Frame::Text(r#"42["chat",{"text":"hello"},"AAAAAAE"]"#.into())]);
+/// let packet = render_message(Dialect::EngineIo, "/", &message, Kind::Plain);
 /// assert_eq!(packet.frames(), [Frame::Text(r#"4["chat",{"text":"hello"}]"#.into())]);
 /// ```
 #[must_use]
-pub fn render_message(
-    dialect: Dialect,
-    namespace: &str,
-    message: &Message,
-    request: Option<RequestId>,
-) -> Encoded {
+pub fn render_message(dialect: Dialect, namespace: &str, message: &Message, kind: Kind<'_>) -> Encoded {
     match dialect {
         Dialect::SocketIo(encoding) => {
             // A stock client takes an event with such a name for what happens to its connection.
             let name = message.name.clone().filter(|name| !EventName::is_reserved(name)).unwrap_or(NAMELESS);
-            let id = request.map(|request| AckId::new(request.get()));
-            Encoded::event(encoding, namespace, id, &EventName::Text(name), &to_args(&message.body))
+            let (id, args) = match kind {
+                Kind::Plain => (None, to_args(&message.body)),
+                Kind::Uncommitted => (None, not_ending_in_a_string(to_args(&message.body))),
+                Kind::Committed(cursor) => (None, with_last(to_args(&message.body), &json_string(cursor))),
+                Kind::Request(request) => (Some(AckId::new(request.get())), to_args(&message.body)),
+            };
+            Encoded::event(encoding, namespace, id, &EventName::Text(name), &args)
         }
         Dialect::EngineIo => render_plain(message),
+    }
+}
+
+/// The name of the event that tells a client what it will not get.
+pub const LOST: ByteString = ByteString::from_static("tenfour:lost");
+
+/// What tells a client of a loss, at the loss's place in the order: an event [`LOST`] whose argument is an object,
+///
+/// | member | |
+/// |---|---|
+/// | `after`, `through` | the range of offsets in which messages were lost, `after` not among them; `through` is `null` where nobody knows the end |
+/// | `count` | how many were lost |
+/// | `exact` | whether it is exactly so many, or at least |
+/// | `reason` | `retention`, `ttl`, `slow_consumer`, `rate_limit`, `conflated`, `epoch_reset`, `unsubscribed` or `unknown` |
+///
+/// ```
+/// use tenfour_delivery::{loss::{Count, Lost, OffsetRange, Reason}, number::Offset};
+/// use tenfour_node::{LOST, broker::Body, lost_message};
+///
+/// let range = OffsetRange { after: Offset::new(3), through: Offset::new(9) };
+/// let message = lost_message(&Lost { range, count: Count::AtLeast(2), reason: Reason::Ttl });
+/// assert_eq!(message.name, Some(LOST));
+/// let told = r#"{"after":3,"through":9,"count":2,"exact":false,"reason":"ttl"}"#;
+/// assert_eq!(message.body, Body::json(told));
+/// ```
+#[must_use]
+pub fn lost_message(lost: &Lost) -> Message {
+    let Lost { range, count, reason } = lost;
+    let through = Some(range.through).filter(|through| *through != Offset::END);
+    let through = through.map_or_else(|| "null".into(), |through| through.to_string());
+    let exact = matches!(count, Count::Exact(_));
+    let told = format!(
+        r#"{{"after":{},"through":{through},"count":{},"exact":{exact},"reason":"{}"}}"#,
+        range.after,
+        count.at_least(),
+        reason_name(*reason),
+    );
+    Message::new(LOST, Body::json(told))
+}
+
+/// What a reason is called on the wire. One that only a later version has is unknown to this one.
+fn reason_name(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Retention => "retention",
+        Reason::Ttl => "ttl",
+        Reason::SlowConsumer => "slow_consumer",
+        Reason::RateLimit => "rate_limit",
+        Reason::Conflated => "conflated",
+        Reason::EpochReset => "epoch_reset",
+        Reason::Unsubscribed => "unsubscribed",
+        _ => "unknown",
     }
 }
 
@@ -79,6 +156,22 @@ fn to_args(body: &Body) -> Args {
         Body::Binary(data) => Args::from_validated(PLACEHOLDER, vec![data.clone()]),
         Body::Json { args, attachments } => Args::from_validated(args.clone(), attachments.clone()),
     }
+}
+
+/// Without arguments, what the event ends in is its name.
+fn not_ending_in_a_string(args: Args) -> Args {
+    let last = args.json().trim_end().bytes().next_back();
+    if last.is_none_or(|last| last == b'"') { with_last(args, "null") } else { args }
+}
+
+/// The arguments, and behind them one more, a JSON text.
+fn with_last(args: Args, last: &str) -> Args {
+    let (json, attachments) = args.into_parts();
+    let json = match &*json {
+        "" => last.into(),
+        json => [json, ",", last].concat().into(),
+    };
+    Args::from_validated(json, attachments)
 }
 
 const PLACEHOLDER: ByteString = ByteString::from_static(r#"{"_placeholder":true,"num":0}"#);

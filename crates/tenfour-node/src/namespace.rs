@@ -1,6 +1,6 @@
 //! One namespace: the broker's decisions, carried to the peers that they concern.
 
-use crate::{Dialect, render_message};
+use crate::{Dialect, Kind, render_message};
 use bytestring::ByteString;
 use core::ops::{Deref, DerefMut};
 use tenfour_broker::{self as broker, Limits, Message, RequestError, RequestId, SocketId, Target};
@@ -16,14 +16,22 @@ pub trait Peer {
     fn deliver(&self, packet: &Encoded, urgency: Urgency) -> Delivery;
 }
 
-/// Whether a message may be dropped for a receiver that could not send it on at once.
+/// What becomes of a message for a receiver that could not send it on at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
-    /// It is queued.
+    /// It is queued. A receiver whose queue is full is [over](crate::Overflow).
     Queued,
     /// It is dropped: something newer will follow.
     Volatile,
+    /// It is queued, or else refused: the receiver reads it from the log once it has room.
+    Committed,
+    /// As [`Committed`](Self::Committed), and refused already if [`REPLAY_BYTES`] are queued: what is read from the log can be
+    /// read again, so a page of it need not wait in memory.
+    Replayed,
 }
+
+/// So many bytes of the log may wait in the queue of a connection that is behind: 64 KiB.
+pub const REPLAY_BYTES: usize = 64 * 1024;
 
 /// What became of a packet for one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +63,8 @@ pub struct Reach {
 #[derive(Debug)]
 pub struct Namespace<P> {
     broker: broker::Namespace<P>,
+    /// As what is sent that is not committed.
+    emitted: Kind<'static>,
 }
 
 impl<P> Deref for Namespace<P> {
@@ -75,13 +85,26 @@ impl<P: Peer> Namespace<P> {
     /// As [`broker::Namespace::new`].
     #[must_use]
     pub fn new(name: ByteString, limits: Limits, seed: u64) -> Self {
-        Self { broker: broker::Namespace::new(name, limits, seed) }
+        Self { broker: broker::Namespace::new(name, limits, seed), emitted: Kind::Plain }
+    }
+
+    /// The same namespace, whose members are recovered by what the last event that they got ends in: what is not committed must
+    /// not be taken for it.
+    #[must_use]
+    pub fn recoverable(self) -> Self {
+        Self { emitted: Kind::Uncommitted, ..self }
+    }
+
+    /// As what a message is to be written that is sent at most once.
+    #[must_use]
+    pub fn emitted(&self) -> Kind<'static> {
+        self.emitted
     }
 
     /// Sends a message to all whom `target` selects.
     pub fn emit(&mut self, target: &Target, message: &Message, urgency: Urgency) -> Reach {
         let name = self.broker.name().clone();
-        let mut written = Written::new(&name, message, None);
+        let mut written = Written::new(&name, message, self.emitted);
         let mut reach = Reach::default();
         self.broker.select(target, |_, peer| {
             reach.count(peer.deliver(written.for_dialect(peer.dialect()), urgency));
@@ -125,7 +148,7 @@ impl<P: Peer> Namespace<P> {
 
     fn ask(&mut self, request: RequestId, message: &Message) {
         let name = self.broker.name().clone();
-        let mut written = Written::new(&name, message, Some(request));
+        let mut written = Written::new(&name, message, Kind::Request(request));
         let mut refused = alloc::vec::Vec::new();
         let asked = self.broker.select_expected(request, |socket, peer| {
             if peer.deliver(written.for_dialect(peer.dialect()), Urgency::Queued) == Delivery::Refused {
@@ -150,21 +173,21 @@ impl Reach {
 }
 
 /// A message in the form of each dialect that was asked for so far. Nearly always there is one.
-struct Written<'a> {
+pub(crate) struct Written<'a> {
     namespace: &'a str,
     message: &'a Message,
-    request: Option<RequestId>,
+    kind: Kind<'a>,
     forms: smallvec::SmallVec<[(Dialect, Encoded); 1]>,
 }
 
 impl<'a> Written<'a> {
-    fn new(namespace: &'a str, message: &'a Message, request: Option<RequestId>) -> Self {
-        Self { namespace, message, request, forms: smallvec::SmallVec::new() }
+    pub(crate) fn new(namespace: &'a str, message: &'a Message, kind: Kind<'a>) -> Self {
+        Self { namespace, message, kind, forms: smallvec::SmallVec::new() }
     }
 
-    fn for_dialect(&mut self, dialect: Dialect) -> &Encoded {
+    pub(crate) fn for_dialect(&mut self, dialect: Dialect) -> &Encoded {
         let place = self.forms.iter().position(|(known, _)| *known == dialect).unwrap_or_else(|| {
-            let form = render_message(dialect, self.namespace, self.message, self.request);
+            let form = render_message(dialect, self.namespace, self.message, self.kind);
             self.forms.push((dialect, form));
             self.forms.len() - 1
         });

@@ -12,7 +12,7 @@ use futures_util::future::{Either, select};
 use parking_lot::{Mutex, MutexGuard};
 use std::{fmt, pin::pin, sync::Arc, time::Duration};
 use tenfour_broker::{self as broker, Body, DataError, JoinError, Message, SocketId, Why};
-use tenfour_node::{Delivery, Dialect, Peer, Urgency, render_message};
+use tenfour_node::{Delivery, Dialect, Kind, Peer, Urgency, render_message};
 use tenfour_session::{
     engineio::SendError,
     socketio::{ConnectError, Encoded},
@@ -275,7 +275,7 @@ impl Socket {
     }
 
     fn render(&self, message: &Message) -> Encoded {
-        render_message(self.inner.link.dialect(), self.namespace(), message, None)
+        render_message(self.inner.link.dialect(), self.namespace(), message, Kind::Plain)
     }
 
     pub(crate) fn link(&self) -> &Arc<Link> {

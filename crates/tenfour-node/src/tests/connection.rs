@@ -1,7 +1,7 @@
 use super::*;
 
 fn packet(dialect: Dialect, text: &str) -> Encoded {
-    render_message(dialect, "/", &Message::new(text, body("", &[])), None)
+    render_message(dialect, "/", &Message::new(text, body("", &[])), Kind::Plain)
 }
 
 #[test]
@@ -88,6 +88,38 @@ fn what_is_volatile_never_waits_and_never_ends_a_connection() {
         assert_eq!(heard(&mut connection), frames(&packet(dialect, "d")));
         assert_eq!(events(&mut connection), []);
     }
+}
+
+/// Who is behind reads the rest from the log, so nothing ends for the want of room.
+#[test]
+fn what_is_committed_never_ends_a_connection() {
+    for dialect in [JSON, Dialect::EngineIo] {
+        let mut connection = ready(dialect, Overflow::Disconnect);
+        assert_eq!(connection.offer(&packet(dialect, "a"), Urgency::Committed), Delivery::Queued);
+        for urgency in [Urgency::Committed, Urgency::Replayed] {
+            assert_eq!(connection.offer(&packet(dialect, "b"), urgency), Delivery::Refused);
+        }
+        assert_eq!(events(&mut connection), []);
+        assert_eq!(heard(&mut connection), frames(&packet(dialect, "a")));
+        assert_eq!(connection.offer(&packet(dialect, "c"), Urgency::Replayed), Delivery::Queued);
+    }
+}
+
+#[test]
+fn what_is_replayed_waits_at_the_client_and_not_in_the_queue() {
+    let mut connection = joined_with(Config::default());
+    let large = Message::new("large", Body::Text("x".repeat(20_000).into()));
+    let large = render_message(JSON, "/", &large, Kind::Committed("AAAAAAE"));
+    let offers: Vec<_> = (0..6).map(|_| connection.offer(&large, Urgency::Replayed)).collect();
+    assert_eq!(offers.iter().filter(|offer| **offer == Delivery::Queued).count(), 4, "{offers:?}");
+    assert!(connection.queued_bytes() > REPLAY_BYTES && connection.has_capacity());
+    assert_eq!(
+        connection.offer(&large, Urgency::Committed),
+        Delivery::Queued,
+        "what is live has the whole queue"
+    );
+    assert_eq!(heard(&mut connection).len(), 5);
+    assert_eq!(connection.offer(&large, Urgency::Replayed), Delivery::Queued);
 }
 
 #[test]

@@ -2,7 +2,7 @@ use super::*;
 use tenfour_wire::socketio::{AckId, Args, EventName, Packet, msgpack};
 
 fn rendered(dialect: Dialect, message: &Message) -> Vec<String> {
-    frames(&render_message(dialect, "/", message, None))
+    frames(&render_message(dialect, "/", message, Kind::Plain))
 }
 
 fn text() -> Body {
@@ -78,11 +78,70 @@ fn a_name_is_written_as_json() {
 
 #[test]
 fn a_namespace_and_a_request() {
-    let (message, request) = (Message::new("n", text()), Some(RequestId::new(12)));
+    let (message, request) = (Message::new("n", text()), Kind::Request(RequestId::new(12)));
     let asked = render_message(JSON, "/lobby", &message, request);
     assert_eq!(frames(&asked), [r#"42/lobby,12["n","a \"b\""]"#]);
     let told = render_message(Dialect::EngineIo, "/lobby", &message, request);
     assert_eq!(frames(&told), [r#"4["n","a \"b\""]"#], "a dialect without answers and namespaces");
+}
+
+fn rendered_as(dialect: Dialect, message: &Message, kind: Kind<'_>) -> Vec<String> {
+    frames(&render_message(dialect, "/", message, kind))
+}
+
+#[test]
+fn a_committed_message_ends_in_its_cursor() {
+    let rows: [(Body, &[&str]); 4] = [
+        (body(r#"1,{"x":2}"#, &[]), &[r#"42["n",1,{"x":2},"AAAAAAE"]"#]),
+        (body("", &[]), &[r#"42["n","AAAAAAE"]"#]),
+        (text(), &[r#"42["n","a \"b\"","AAAAAAE"]"#]),
+        (binary(), &[r#"451-["n",{"_placeholder":true,"num":0},"AAAAAAE"]"#, "<\\x01z>"]),
+    ];
+    for (body, expected) in rows {
+        let message = Message::new("n", body);
+        assert_eq!(rendered_as(JSON, &message, Kind::Committed("AAAAAAE")), expected);
+        let alone = rendered_as(Dialect::EngineIo, &message, Kind::Plain);
+        assert_eq!(rendered_as(Dialect::EngineIo, &message, Kind::Committed("AAAAAAE")), alone);
+    }
+}
+
+/// Else it would be taken for a position in the log.
+#[test]
+fn an_uncommitted_message_never_ends_in_a_string() {
+    let rows = [
+        (body("", &[]), r#"42["n",null]"#),
+        (body(r#""x""#, &[]), r#"42["n","x",null]"#),
+        (body(r#"1,"x" "#, &[]), r#"42["n",1,"x" ,null]"#),
+        (text(), r#"42["n","a \"b\"",null]"#),
+        (body(r#""x",1"#, &[]), r#"42["n","x",1]"#),
+        (body(r#"["x"]"#, &[]), r#"42["n",["x"]]"#),
+        (body(r#"{"a":"x"}"#, &[]), r#"42["n",{"a":"x"}]"#),
+        (body("null", &[]), r#"42["n",null]"#),
+    ];
+    for (body, expected) in rows {
+        let message = Message::new("n", body);
+        assert_eq!(rendered_as(JSON, &message, Kind::Uncommitted), [expected]);
+        let alone = rendered_as(Dialect::EngineIo, &message, Kind::Plain);
+        assert_eq!(rendered_as(Dialect::EngineIo, &message, Kind::Uncommitted), alone);
+    }
+    let binary = rendered_as(JSON, &Message::new("n", binary()), Kind::Uncommitted);
+    assert_eq!(binary[0], r#"451-["n",{"_placeholder":true,"num":0}]"#);
+}
+
+#[test]
+fn messagepack_ends_as_json_does() {
+    for kind in [Kind::Uncommitted, Kind::Committed("AAAAAAE")] {
+        for body in [text(), binary(), body("", &[]), body("1,[true]", &[])] {
+            let message = Message::new("n", body);
+            let packet = render_message(MSGPACK, "/", &message, kind);
+            let [Frame::Binary(data)] = packet.frames() else { panic!("{packet:?}") };
+            let Ok(Packet::Event { args, .. }) = msgpack::decode(data.clone(), &Default::default()) else {
+                panic!("an event")
+            };
+            let text = &rendered_as(JSON, &message, kind)[0];
+            assert!(text.ends_with(&format!("[\"n\",{}]", args.json())), "{text} {}", args.json());
+        }
+    }
 }
 
 #[test]
@@ -117,7 +176,7 @@ fn messagepack_carries_the_same_packets() {
         (body("", &[]), args("", &[])),
     ];
     for (body, args) in rows {
-        let event = render_message(MSGPACK, "/lobby", &Message::new("n", body.clone()), None);
+        let event = render_message(MSGPACK, "/lobby", &Message::new("n", body.clone()), Kind::Plain);
         let name = EventName::Text("n".into());
         let expected = Packet::Event { namespace: "/lobby".into(), id: None, name, args: args.clone() };
         assert_eq!(decode(&event), expected);
@@ -133,7 +192,7 @@ fn attachments_are_shared() {
     let data = bytes::Bytes::from(vec![1; 1000]);
     for message in [Message::new("n", Body::Binary(data.clone())), nameless(Body::Binary(data.clone()))] {
         for dialect in [JSON, Dialect::EngineIo] {
-            let packet = render_message(dialect, "/", &message, None);
+            let packet = render_message(dialect, "/", &message, Kind::Plain);
             let Some(Frame::Binary(sent)) = packet.frames().last() else { panic!("{packet:?}") };
             assert_eq!(sent.as_ptr(), data.as_ptr());
         }

@@ -68,6 +68,18 @@ fn a_message_is_written_once_for_each_dialect_and_shared() {
 }
 
 #[test]
+fn where_clients_are_recovered_nothing_uncommitted_looks_like_a_cursor() {
+    let peer = Recorder::new(JSON, Delivery::Queued);
+    let mut lobby = Namespace::new("/lobby".into(), Limits::default(), 0).recoverable();
+    lobby.insert(id(0), peer.clone()).unwrap();
+    lobby.emit(&Target::all(), &Message::new("news", body(r#""x""#, &[])), Urgency::Queued);
+    lobby.emit(&Target::all(), &news(), Urgency::Volatile);
+    lobby.request(&Target::all(), &Message::new("ask", body(r#""x""#, &[])), START + SECOND).unwrap();
+    let expected = [r#"42/lobby,["news","x",null]"#, r#"42/lobby,["news",1]"#, r#"42/lobby,0["ask","x"]"#];
+    assert_eq!(peer.texts(), expected);
+}
+
+#[test]
 fn only_whom_the_target_selects() {
     let peers: Vec<_> = (0..3).map(|_| Recorder::new(JSON, Delivery::Queued)).collect();
     let mut lobby = lobby(&peers);

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`validate`] | one pass over a text: grammar, depth, lone surrogates, forged placeholders |
 //! | [`from_str`], [`Deserializer`] | typed values out of a text, binary attachments in their place |
+//! | [`members`] | an object's members, each as it was written |
 //! | [`to_string`] | typed values as a text and its attachments |
 //!
 //! Why not `serde_json` alone: its `RawValue` accepts any depth and half a surrogate pair, which a receiver in JavaScript
@@ -15,6 +16,7 @@
 
 mod de;
 mod error;
+mod members;
 pub(crate) mod number;
 pub(crate) mod placeholder;
 pub(crate) mod scan;
@@ -27,6 +29,7 @@ use bytes::BytesMut;
 pub(crate) use de::Missing;
 pub use de::{Deserializer, from_str};
 pub use error::Error;
+pub use members::{Member, members};
 pub use scan::{MAX_DEPTH, validate};
 pub(crate) use ser::to_elements;
 pub use ser::to_string;
