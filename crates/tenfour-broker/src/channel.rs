@@ -36,12 +36,11 @@
 //! let mut channels = Channels::new(Config::default(), epoch, 0x5eed);
 //! let (now, mut screen) = (Now::default(), Screen(Vec::new()));
 //!
-//! let news = vec!["news".into()];
-//! channels.subscribe(SubscriberId(7), &news[0], Start::Live)?;
+//! channels.subscribe(SubscriberId(7), &"news".into(), Start::Live)?;
 //! drive(&mut channels, &mut log, now, &mut screen);
 //!
 //! let message = Message { name: None, body: Body::Text("hello".into()) };
-//! let publish = channels.publish(now, Publication { channels: news, message, ttl: None, producer: None })?;
+//! let publish = channels.publish(now, Publication::to_channel("news", message))?;
 //! assert!(channels.poll_event().is_none() && screen.0.is_empty()); // nobody hears of it before the log has it
 //!
 //! drive(&mut channels, &mut log, now, &mut screen);
@@ -57,7 +56,7 @@
 //! | one order, and no seam between replay and live | a subscription is a cursor; what is handed over begins where the cursor is, whatever brings it |
 //! | no silent gap | a commit that does not follow the cursor is read for; what is gone is an [`Item::Lost`] at its place |
 //! | a slow subscriber costs an offset, not a queue | it lags until retention passes it, and is then told what it lost |
-//! | a repetition gets the original's receipt | while the original is in flight, too; and it is not charged |
+//! | a repetition gets the original's receipt | by its producer's number or its key; while the original is in flight, too; and it is not charged |
 //! | nothing grows without bound | [`Config`] |
 
 use core::fmt;
@@ -77,7 +76,10 @@ use tenfour_delivery::{
 
 pub use self::{
     config::Config,
+    destination::{Destination, EVERYONE, NOTES, RESERVED, is_reserved},
+    envelope::Envelope,
     error::{AcknowledgeError, EmitError, PublishError, StoredError, SubscribeError},
+    key::{KeyError, MessageKey},
     publish::{Publication, PublishId, Receipt},
     sink::{Item, Sink, Subscribed, Taken},
     subscription::Start,
@@ -92,12 +94,14 @@ use self::{
 use crate::Message;
 
 mod config;
+mod destination;
+mod envelope;
 mod error;
+mod key;
 mod publish;
 mod rates;
 mod reader;
 mod sink;
-mod stored;
 mod subscribers;
 mod subscription;
 mod table;
@@ -247,7 +251,7 @@ impl Channels {
         self.epoch
     }
 
-    /// How long a repeated message is recognised at least, after its producer's last one: what to advertise.
+    /// How long a repeated message is recognised at least, after its producer's last one or its own commit: what to advertise.
     #[must_use]
     pub fn dedup_window(&self) -> core::time::Duration {
         self.publications.window()
@@ -461,6 +465,9 @@ impl Channels {
         if !(1..=limit).contains(&length) {
             return Err(SubscribeError::ChannelName { length, limit });
         }
+        if is_reserved(channel) {
+            return Err(SubscribeError::Reserved);
+        }
         let known = self.table.find(channel).and_then(|number| self.table.get(number));
         if known.is_some_and(|channel| channel.subscriptions.contains_key(&id)) {
             return Err(SubscribeError::Exists);
@@ -496,19 +503,18 @@ impl Channels {
 
     /// Hands a commit to everyone who follows it.
     fn fan_out(&mut self, now: WallTime, entry: &Entry, sink: &mut impl Sink) {
-        let message = deliverable(entry, now).ok();
-        if let Some(message) = &message {
-            sink.committed(entry, message);
-        }
+        let envelope = deliverable(entry, now).ok();
+        sink.committed(entry, envelope.as_ref());
         for name in &entry.record.channels {
             if let Some(channel) = self.table.find(name).and_then(|number| self.table.get_mut(number)) {
                 channel.head = channel.head.max(entry.offset);
             }
         }
-        self.hand_out(entry, message.as_ref(), sink);
+        self.hand_out(entry, envelope.as_ref(), sink);
     }
 
-    fn hand_out(&mut self, entry: &Entry, message: Option<&Message>, sink: &mut impl Sink) {
+    fn hand_out(&mut self, entry: &Entry, envelope: Option<&Envelope>, sink: &mut impl Sink) {
+        let message = envelope.map(|envelope| &envelope.message);
         for (name, previous) in entry.record.channels.iter().zip(&entry.previous) {
             let Some(number) = self.table.find(name) else { continue };
             let Some(channel) = self.table.get_mut(number) else { continue };

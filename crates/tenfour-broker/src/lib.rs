@@ -14,6 +14,7 @@ pub use request::{Event, Outcome, RequestId, Why};
 pub use target::Target;
 
 pub mod channel;
+mod coding;
 mod counters;
 mod error;
 mod id;

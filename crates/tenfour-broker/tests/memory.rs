@@ -168,7 +168,7 @@ impl World {
 
     fn publish_only(&mut self) -> Effect {
         let message = Message { name: None, body: Body::Text("hello".into()) };
-        let publication = Publication { channels: vec!["a".into()], message, ttl: None, producer: None };
+        let publication = Publication::to_channel("a", message);
         self.channels.publish(Now::default(), publication).expect("within the bounds");
         self.channels.poll_effect().expect("an append")
     }

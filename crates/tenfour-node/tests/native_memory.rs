@@ -104,7 +104,7 @@ impl Host {
 
     fn say(&mut self, says: &str) {
         let message = Message { name: None, body: Body::Text(says.into()) };
-        let publication = Publication { channels: vec!["news".into()], message, ttl: None, producer: None };
+        let publication = Publication::to_channel("news", message);
         self.server.publish(self.now, publication, &mut self.connections).expect("there is room");
         self.settle();
     }

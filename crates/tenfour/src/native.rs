@@ -188,7 +188,6 @@ impl Handle {
         message: broker::Message,
     ) -> Result<Receipt, PublishError> {
         let space = self.server.namespace(namespace).ok_or_else(|| UnknownNamespace(namespace.to_owned()))?;
-        let channels = vec![ByteString::from(channel)];
-        Ok(space.publish(Publication { channels, message, ttl: None, producer: None }).await?)
+        Ok(space.publish(Publication::to_channel(channel, message)).await?)
     }
 }

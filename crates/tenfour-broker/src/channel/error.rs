@@ -34,6 +34,17 @@ pub enum PublishError {
         /// [`Config::channel_name_bytes`](super::Config::channel_name_bytes).
         limit: usize,
     },
+    /// A channel is one of the namespace's own.
+    #[error("a channel's name may not begin with U+0000: such ones are the namespace's own; choose another")]
+    Reserved,
+    /// Too many rooms are excepted.
+    #[error(
+        "a publication excepts at most {limit} rooms; put their members into one, or raise `Config::excepts_per_publication`"
+    )]
+    TooManyExcepts {
+        /// [`Config::excepts_per_publication`](super::Config::excepts_per_publication).
+        limit: usize,
+    },
     /// The message is too large.
     #[error("a message of {length} bytes is over {limit}; send less, or raise `Config::message_bytes`")]
     TooLarge {
@@ -72,6 +83,12 @@ pub enum PublishError {
     /// The number was used for another message.
     #[error("the producer's number was used for another message; give each message its own")]
     Conflict,
+    /// The key was used for another message.
+    #[error("the key was used for another message; give each message its own")]
+    KeyConflict,
+    /// The publication has a producer's number and a key.
+    #[error("a message is known by its producer's number or by its key, not by both; leave one away")]
+    TwoNames,
     /// What the producer published is no longer known, so it cannot be said whether this message is in the log.
     #[error(
         "it is no longer known whether the message was published; look, or begin a new epoch of the producer"
@@ -80,9 +97,9 @@ pub enum PublishError {
     /// The message is in the log, where its offset is no longer known.
     #[error("the message was published long ago, where is no longer known; count it as published")]
     Applied,
-    /// Too many of the producer's messages are in flight, or too many producers are remembered.
+    /// Too many of the producer's messages are in flight, or too many producers or keys are remembered.
     #[error(
-        "too many messages of the producer are in flight, or too many producers are known; publish it again later"
+        "too many messages of the producer are in flight, or too many producers or keys are known; publish it again later"
     )]
     Busy,
     /// The log did not take it.
@@ -121,6 +138,9 @@ pub enum SubscribeError {
         /// [`Config::channel_name_bytes`](super::Config::channel_name_bytes).
         limit: usize,
     },
+    /// The channel is one of the namespace's own.
+    #[error("a channel's name may not begin with U+0000: such ones are the namespace's own; choose another")]
+    Reserved,
     /// The subscriber has as many as it may have.
     #[error(
         "the subscriber has {limit} subscriptions; end one first, or raise `Config::subscriptions_per_subscriber`"

@@ -12,8 +12,9 @@ use bytestring::ByteString;
 use foldhash::quality::FixedState;
 use tenfour_delivery::{
     dedup::{
-        Committed, Contiguous, Fingerprint,
-        contiguous::{Check, Claim, Disordered},
+        Committed, Contiguous, Fingerprint, IdWindow, Tag,
+        contiguous::{self, Check, Disordered},
+        id_window,
     },
     entry::Producer,
     log::{AppendError, Ticket},
@@ -23,20 +24,57 @@ use tenfour_delivery::{
     ttl::Deadline,
 };
 
-use super::{Config, Entry, PublishError, Record, SubscriberId, rates::Rates};
+use super::{
+    Config, Destination, EVERYONE, Entry, Envelope, MessageKey, NOTES, PublishError, Record, SubscriberId,
+    is_reserved, rates::Rates,
+};
 use crate::Message;
 
 /// A message to be published.
+///
+/// ```
+/// use core::time::Duration;
+/// use tenfour_broker::{Body, Message};
+/// use tenfour_broker::channel::{Destination, MessageKey, Publication};
+///
+/// let message = Message::new("price", Body::json("17"));
+/// let lobby = Publication::to_channel("lobby", message.clone());
+/// assert_eq!(lobby, Publication::new(Destination::to("lobby"), message.clone()));
+///
+/// let everyone = Destination::everyone().except("muted");
+/// let ttl = Some(Duration::from_secs(60));
+/// let known = Publication { ttl, key: Some(MessageKey::new("quote-7")?), ..Publication::new(everyone, message) };
+/// # drop(known);
+/// # Ok::<(), tenfour_broker::channel::KeyError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
-    /// Where it goes; a channel that is named twice gets it once.
-    pub channels: Vec<ByteString>,
+    /// Where it goes.
+    pub to: Destination,
     /// What it says.
     pub message: Message,
     /// How long it may be delivered, from now on; without end if `None`.
     pub ttl: Option<Duration>,
-    /// Its number among its producer's messages, if a repetition is to be recognised.
+    /// Its number among its producer's messages, if a repetition is to be recognised by that.
     pub producer: Option<Producer>,
+    /// What it is known by, if a repetition is to be recognised by that.
+    pub key: Option<MessageKey>,
+    /// What it is the latest state of, for subscribers who want no more than that.
+    pub conflate: Option<ByteString>,
+}
+
+impl Publication {
+    /// A message that goes there, for ever, and is not known again when it is repeated.
+    #[must_use]
+    pub const fn new(to: Destination, message: Message) -> Self {
+        Self { to, message, ttl: None, producer: None, key: None, conflate: None }
+    }
+
+    /// A message to one channel.
+    #[must_use]
+    pub fn to_channel(channel: impl Into<ByteString>, message: Message) -> Self {
+        Self::new(Destination::to(channel), message)
+    }
 }
 
 /// A publication, by which its answer is known.
@@ -77,6 +115,7 @@ pub(super) struct Publications {
     /// The last offset that was committed here.
     head: Offset,
     producers: Contiguous<Offset>,
+    keys: IdWindow<Offset>,
     rates: Rates,
     queue: VecDeque<Queued>,
     appending: Option<(Ticket, Vec<Waiting>)>,
@@ -102,6 +141,19 @@ struct Waiting {
     bytes: usize,
 }
 
+/// By what a message is known.
+enum Name {
+    Producer(Producer),
+    Key(Tag),
+}
+
+/// The attempt to append a message that is known by something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Claim {
+    Producer(contiguous::Claim),
+    Key(id_window::Claim),
+}
+
 impl Publications {
     pub(super) fn new(config: &Config, epoch: Epoch, seed: u64, from_tail: bool) -> Self {
         let known = config.dedup.clone();
@@ -112,6 +164,7 @@ impl Publications {
             next: 0,
             head: Offset::START,
             producers,
+            keys: IdWindow::new(config.keys.clone()),
             rates: Rates::default(),
             queue: VecDeque::new(),
             appending: None,
@@ -133,10 +186,10 @@ impl Publications {
         if self.unanswered + self.answers.len() >= limit {
             return Err(PublishError::Full { limit });
         }
-        let record = record(config, now, publication)?;
-        let fingerprint = record.producer.map(|_| self.fingerprint(&record));
-        if let Some((producer, fingerprint)) = record.producer.zip(fingerprint)
-            && let Some(repeated) = self.recognise(&producer, fingerprint, record.ingested)?
+        let (record, envelope) = record(config, now, publication)?;
+        let known = self.known(&record, Some(&envelope));
+        if let Some((name, fingerprint)) = &known
+            && let Some(repeated) = self.recognise(name, *fingerprint, record.ingested)?
         {
             return Ok(repeated);
         }
@@ -145,7 +198,7 @@ impl Publications {
             let charged = self.charge(config, now, publisher);
             charged.map_err(|retry_after| PublishError::RateLimited { retry_after })?;
         }
-        Ok(self.enqueue(record, fingerprint))
+        Ok(self.enqueue(record, known))
     }
 
     /// Charges a publisher for a message.
@@ -199,21 +252,55 @@ impl Publications {
     }
 
     pub(super) fn restore(&mut self, entry: &Entry) -> Result<(), Disordered> {
-        if let Some(producer) = entry.record.producer.filter(|_| !mutant!(DedupNotRebuilt)) {
-            let fingerprint = self.fingerprint(&entry.record);
-            self.producers.restore(producer, fingerprint, place(entry), entry.offset)?;
+        let is_note = entry.record.channels.contains(&NOTES);
+        let envelope = if is_note { None } else { Envelope::from_stored(&entry.record.payload).ok() };
+        match self.known(&entry.record, envelope.as_ref()).filter(|_| !mutant!(DedupNotRebuilt)) {
+            Some((Name::Producer(producer), fingerprint)) => {
+                self.producers.restore(producer, fingerprint, place(entry), entry.offset)?;
+            }
+            Some((Name::Key(tag), fingerprint)) => {
+                self.keys.restore(tag, fingerprint, place(entry), entry.offset);
+            }
+            None => {}
         }
         self.head = entry.offset;
         Ok(())
     }
 
     pub(super) fn window(&self) -> Duration {
-        self.producers.window()
+        self.producers.window().min(self.keys.window())
     }
 
     /// A message that is in the log or on its way there is answered from that; `None` if it is new. This comes before
     /// the rate, or retries would starve their producer of its answers.
     fn recognise(
+        &mut self,
+        name: &Name,
+        fingerprint: Fingerprint,
+        now: WallTime,
+    ) -> Result<Option<PublishId>, PublishError> {
+        match name {
+            Name::Producer(producer) => self.recognise_number(producer, fingerprint, now),
+            Name::Key(tag) => self.recognise_key(*tag, fingerprint, now),
+        }
+    }
+
+    fn recognise_key(
+        &mut self,
+        tag: Tag,
+        fingerprint: Fingerprint,
+        now: WallTime,
+    ) -> Result<Option<PublishId>, PublishError> {
+        match self.keys.check(tag, fingerprint, now) {
+            id_window::Check::New => Ok(None),
+            id_window::Check::Pending(claim) => Ok(Some(self.join(Claim::Key(claim)))),
+            id_window::Check::Duplicate(original) => Ok(Some(self.answer_again(original))),
+            id_window::Check::Conflict => Err(PublishError::KeyConflict),
+            id_window::Check::Busy => Err(PublishError::Busy),
+        }
+    }
+
+    fn recognise_number(
         &mut self,
         producer: &Producer,
         fingerprint: Fingerprint,
@@ -222,18 +309,9 @@ impl Publications {
         match self.producers.check(producer, fingerprint, now) {
             Check::New => Ok(None),
             Check::Pending(_) if mutant!(DuplicateAppendInFlight) => Ok(None),
-            Check::Pending(claim) => {
-                let publish = self.number();
-                self.joined.entry(claim).or_default().push(publish);
-                Ok(Some(publish))
-            }
+            Check::Pending(claim) => Ok(Some(self.join(Claim::Producer(claim)))),
             Check::Duplicate(_) if mutant!(DuplicateAnswersError) => Err(PublishError::Conflict),
-            Check::Duplicate(original) => {
-                let publish = self.number();
-                let offset = if mutant!(DuplicateAnswersNewOffset) { self.head } else { original };
-                self.answer(publish, Ok(Receipt { epoch: self.epoch, offset, duplicate: true }));
-                Ok(Some(publish))
-            }
+            Check::Duplicate(original) => Ok(Some(self.answer_again(original))),
             Check::Applied => Err(PublishError::Applied),
             Check::Conflict => Err(PublishError::Conflict),
             Check::Gap { expected } => Err(PublishError::Gap { expected }),
@@ -241,6 +319,21 @@ impl Publications {
             Check::Indeterminate => Err(PublishError::Indeterminate),
             Check::Busy => Err(PublishError::Busy),
         }
+    }
+
+    /// A repetition gets the answer of the message that is in flight.
+    fn join(&mut self, claim: Claim) -> PublishId {
+        let publish = self.number();
+        self.joined.entry(claim).or_default().push(publish);
+        publish
+    }
+
+    /// A repetition gets the answer that the message in the log got.
+    fn answer_again(&mut self, original: Offset) -> PublishId {
+        let publish = self.number();
+        let offset = if mutant!(DuplicateAnswersNewOffset) { self.head } else { original };
+        self.answer(publish, Ok(Receipt { epoch: self.epoch, offset, duplicate: true }));
+        publish
     }
 
     /// A single message is taken whatever its size.
@@ -251,9 +344,13 @@ impl Publications {
     }
 
     /// Queues a record that was found to be new.
-    fn enqueue(&mut self, record: Record, fingerprint: Option<Fingerprint>) -> PublishId {
-        let begin = |(producer, payload)| self.producers.begin(producer, payload, record.ingested).ok();
-        let claim = record.producer.zip(fingerprint).and_then(begin);
+    fn enqueue(&mut self, record: Record, known: Option<(Name, Fingerprint)>) -> PublishId {
+        let claim = known.and_then(|(name, payload)| match name {
+            Name::Producer(producer) => {
+                self.producers.begin(producer, payload, record.ingested).ok().map(Claim::Producer)
+            }
+            Name::Key(tag) => self.keys.begin(tag, payload, record.ingested).ok().map(Claim::Key),
+        });
         let publish = self.number();
         let bytes = record.payload.len();
         self.bytes += bytes;
@@ -297,11 +394,22 @@ impl Publications {
             self.answer(waiting.publish, Ok(receipt));
         }
         let Some(claim) = waiting.claim else { return };
-        let committed = self.producers.commit(claim, place(entry), entry.offset);
-        debug_assert_eq!(committed, Ok(()), "one append at a time keeps a producer's order");
+        self.remember(claim, place(entry), entry.offset);
         for publish in self.joined.remove(&claim).unwrap_or_default() {
             self.answer(publish, Ok(Receipt { duplicate: true, ..receipt }));
         }
+    }
+
+    /// The message of this claim is in the log.
+    fn remember(&mut self, claim: Claim, at: Committed, offset: Offset) {
+        let is_remembered = match claim {
+            Claim::Producer(claim) => self.producers.commit(claim, at, offset).is_ok(),
+            Claim::Key(claim) => self.keys.commit(claim, at, offset).is_ok(),
+        };
+        debug_assert!(
+            is_remembered,
+            "a claim is answered once, and one append at a time keeps a producer's order"
+        );
     }
 
     /// Nothing of a failed append is in the log, and nothing that its producers have queued behind it may be.
@@ -312,9 +420,15 @@ impl Publications {
             let Some(claim) = failed.claim else { continue };
             if mutant!(DedupBeforeDurable) {
                 let nowhere = Committed { position: self.head, ingested: WallTime::default() };
-                let _ = self.producers.commit(claim, nowhere, self.head);
-            } else if self.producers.abort(claim) > 1 {
-                withdrawn.insert(claim.producer().id);
+                self.remember(claim, nowhere, self.head);
+                continue;
+            }
+            match claim {
+                Claim::Producer(claim) if self.producers.abort(claim) > 1 => {
+                    withdrawn.insert(claim.producer().id);
+                }
+                Claim::Producer(_) => {}
+                Claim::Key(claim) => drop(self.keys.abort(claim)),
             }
         }
         if !withdrawn.is_empty() {
@@ -325,7 +439,8 @@ impl Publications {
     fn fail_behind(&mut self, withdrawn: &BTreeSet<ProducerId>, error: &AppendError) {
         let queue = core::mem::take(&mut self.queue);
         for queued in queue {
-            if queued.waiting.claim.is_some_and(|claim| withdrawn.contains(&claim.producer().id)) {
+            let producer = queued.record.producer;
+            if producer.is_some_and(|producer| withdrawn.contains(&producer.id)) {
                 self.fail_one(&queued.waiting, error);
             } else {
                 self.queue.push_back(queued);
@@ -352,21 +467,44 @@ impl Publications {
         self.answers.push_back((publish, outcome));
     }
 
-    /// Of what makes two messages the same: where they go and what they say.
-    fn fingerprint(&self, record: &Record) -> Fingerprint {
-        Fingerprint::new(FixedState::with_seed(self.seed).hash_one((&record.channels, &record.payload)))
+    /// By what a message is known, and what makes two of that name the same: where they go and what they say. It is read off
+    /// what the log keeps.
+    fn known(&self, record: &Record, envelope: Option<&Envelope>) -> Option<(Name, Fingerprint)> {
+        let hash = FixedState::with_seed(self.seed);
+        let whole = || Fingerprint::new(hash.hash_one((&record.channels, &record.payload)));
+        if let Some(producer) = record.producer {
+            return Some((Name::Producer(producer), whole()));
+        }
+        let Envelope { key, except, message, .. } = envelope?;
+        let key = key.as_ref()?;
+        let fingerprint = if key.is_derived() {
+            Fingerprint::new(hash.hash_one((&record.channels, except, &message.name)))
+        } else {
+            whole()
+        };
+        Some((Name::Key(Tag::new(hash.hash_one(key))), fingerprint))
     }
 }
 
-fn record(config: &Config, now: Now, publication: Publication) -> Result<Record, PublishError> {
-    let channels = check_channels(config, publication.channels)?;
-    let payload = publication.message.to_stored();
+fn record(config: &Config, now: Now, publication: Publication) -> Result<(Record, Envelope), PublishError> {
+    let Publication { to: Destination { channels, except }, message, ttl, producer, key, conflate } =
+        publication;
+    if producer.is_some() && key.is_some() {
+        return Err(PublishError::TwoNames);
+    }
+    let channels = check_channels(config, channels)?;
+    let limit = config.excepts_per_publication;
+    if except.len() > limit {
+        return Err(PublishError::TooManyExcepts { limit });
+    }
+    let envelope = Envelope { except, key, conflate, message };
+    let payload = envelope.to_stored();
     let (length, limit) = (payload.len(), config.message_bytes);
     if length > limit {
         return Err(PublishError::TooLarge { length, limit });
     }
-    let expires = publication.ttl.map(|ttl| Deadline::after(now.wall, ttl).time());
-    Ok(Record { channels, producer: publication.producer, ingested: now.wall, expires, payload })
+    let expires = ttl.map(|ttl| Deadline::after(now.wall, ttl).time());
+    Ok((Record { channels, producer, ingested: now.wall, expires, payload }, envelope))
 }
 
 fn check_channels(config: &Config, mut channels: Vec<ByteString>) -> Result<Vec<ByteString>, PublishError> {
@@ -380,6 +518,9 @@ fn check_channels(config: &Config, mut channels: Vec<ByteString>) -> Result<Vec<
     let limit = config.channel_name_bytes;
     if let Some(name) = channels.iter().find(|name| !(1..=limit).contains(&name.len())) {
         return Err(PublishError::ChannelName { length: name.len(), limit });
+    }
+    if channels.iter().any(|name| is_reserved(name) && *name != EVERYONE) {
+        return Err(PublishError::Reserved);
     }
     let mut place = 0;
     while place < channels.len() {

@@ -11,7 +11,7 @@ use tenfour_delivery::{
 };
 
 use super::{
-    ChannelNumber, Entry, Item, Page, Sink, Start, SubscribeError, Subscribed, SubscriberId, Taken,
+    ChannelNumber, Entry, Envelope, Item, Page, Sink, Start, SubscribeError, Subscribed, SubscriberId, Taken,
     subscription::{State, Subscription},
 };
 use crate::Message;
@@ -111,9 +111,9 @@ impl<S: Sink> Reader<'_, S> {
             }
             let base = missing.through(self.subscription.base());
             match deliverable(entry, self.now) {
-                Ok(message) => {
+                Ok(envelope) => {
                     self.tell(missing.take())?;
-                    self.hand_message(base, entry, &message)?;
+                    self.hand_message(base, entry, &envelope.message)?;
                 }
                 Err(reason) => {
                     let range = OffsetRange { after: base, through: entry.offset };
@@ -188,11 +188,11 @@ fn decide(start: Start, history: &History, lost: Option<Lost>) -> Decision {
 }
 
 /// The message of an entry, or why there is none to deliver.
-pub(super) fn deliverable(entry: &Entry, now: WallTime) -> Result<Message, Reason> {
+pub(super) fn deliverable(entry: &Entry, now: WallTime) -> Result<Envelope, Reason> {
     if entry.record.is_expired(now) && !mutant!(ExpiredDelivered) {
         return Err(Reason::Ttl);
     }
-    Message::from_stored(&entry.record.payload).map_err(|_| Reason::Unknown)
+    Envelope::from_stored(&entry.record.payload).map_err(|_| Reason::Unknown)
 }
 
 /// Losses that follow one another, and are told as one where their reason is the same.

@@ -8,7 +8,7 @@ use tenfour_delivery::{
     resume::Decision,
 };
 
-use super::{ChannelNumber, Entry, SubscribeError, SubscriberId};
+use super::{ChannelNumber, Entry, Envelope, SubscribeError, SubscriberId};
 use crate::Message;
 
 /// Where deliveries go: the subscribers' sessions, as their driver has them.
@@ -17,11 +17,11 @@ pub trait Sink {
     /// has become of it, after [`Channels::resume_reading`](super::Channels::resume_reading).
     fn deliver(&mut self, to: SubscriberId, item: Item<'_>) -> Taken;
 
-    /// An entry is committed: called once for each, in the log's order, before it is delivered to anyone. One that has
-    /// expired by then, or cannot be read, is left out. For whoever hears of all channels, such as the rooms of other
-    /// protocols.
-    fn committed(&mut self, entry: &Entry, message: &Message) {
-        let _ = (entry, message);
+    /// A message is committed: called once for each, in the log's order, before it is delivered to anyone; without an
+    /// envelope for one that has expired by then, or cannot be read. For whoever hears of all channels, such as the rooms of
+    /// other protocols.
+    fn committed(&mut self, entry: &Entry, envelope: Option<&Envelope>) {
+        let _ = (entry, envelope);
     }
 }
 

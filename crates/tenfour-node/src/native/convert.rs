@@ -79,9 +79,10 @@ pub(super) fn to_result(
 fn publish_refusal(error: &PublishError) -> Refusal {
     use RefusalReason as R;
     match error {
-        PublishError::NoChannel | PublishError::TooManyChannels { .. } | PublishError::ChannelName { .. } => {
-            refusal(R::BadChannel)
-        }
+        PublishError::NoChannel
+        | PublishError::TooManyChannels { .. }
+        | PublishError::ChannelName { .. }
+        | PublishError::Reserved => refusal(R::BadChannel),
         PublishError::TooLarge { .. } => refusal(R::TooLarge),
         PublishError::Full { .. } | PublishError::Busy => overloaded(),
         PublishError::RateLimited { retry_after } => {
@@ -89,7 +90,7 @@ fn publish_refusal(error: &PublishError) -> Refusal {
         }
         PublishError::Fenced { epoch } => refusal(R::Fenced { epoch: epoch.get() }),
         PublishError::Gap { expected } => refusal(R::Gap { expected: expected.get() }),
-        PublishError::Conflict => refusal(R::Conflict),
+        PublishError::Conflict | PublishError::KeyConflict => refusal(R::Conflict),
         PublishError::Indeterminate => refusal(R::Indeterminate),
         PublishError::Log(AppendError::Refused { .. }) => {
             Refusal { retry_after_ms: Some(to_millis(WHEN_BUSY)), ..refusal(R::Unavailable) }
@@ -102,7 +103,7 @@ fn publish_refusal(error: &PublishError) -> Refusal {
 pub(super) fn subscribe_refusal(error: &SubscribeError) -> Refusal {
     use RefusalReason as R;
     match error {
-        SubscribeError::ChannelName { .. } => refusal(R::BadChannel),
+        SubscribeError::ChannelName { .. } | SubscribeError::Reserved => refusal(R::BadChannel),
         SubscribeError::Exists | SubscribeError::TooMany { .. } => refusal(R::TooMany),
         SubscribeError::TooManySubscribers { .. } | SubscribeError::TooManyChannels { .. } => overloaded(),
         SubscribeError::Ahead { .. } => refusal(R::Ahead),

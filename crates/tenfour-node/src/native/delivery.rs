@@ -9,7 +9,7 @@ use alloc::collections::{BTreeSet, VecDeque};
 use core::time::Duration;
 use tenfour_broker::{
     Message,
-    channel::{ChannelNumber, Entry, Item, Sink, SubscribeError, Subscribed, SubscriberId, Taken},
+    channel::{ChannelNumber, Entry, Envelope, Item, Sink, SubscribeError, Subscribed, SubscriberId, Taken},
 };
 use tenfour_delivery::{
     loss::{Count, Lost, OffsetRange, Reason},
@@ -72,12 +72,9 @@ impl<P: Peers> Sink for Delivery<'_, P> {
         }
     }
 
-    fn committed(&mut self, entry: &Entry, message: &Message) {
-        self.events.push_back(Event::Committed(Committed {
-            offset: entry.offset,
-            channels: entry.record.channels.clone(),
-            message: message.clone(),
-        }));
+    fn committed(&mut self, entry: &Entry, envelope: Option<&Envelope>) {
+        let committed = Committed { entry: entry.clone(), envelope: envelope.cloned() };
+        self.events.push_back(Event::Committed(committed));
     }
 }
 

@@ -6,7 +6,6 @@ use super::{
     server::{Publisher, Stage},
     sessions::{Answer, Subscribing},
 };
-use alloc::vec;
 use bytestring::ByteString;
 use tenfour_broker::channel::{self, AcknowledgeError, ChannelNumber};
 use tenfour_delivery::{
@@ -144,10 +143,9 @@ impl Server {
             return self.answer(now, id, Answer::Published { publish, result: Err(refusal), cost }, peers);
         }
         let publication = channel::Publication {
-            channels: vec![publication.channel],
-            message: from_wire(publication.message),
             ttl: publication.ttl,
             producer: publication.producer,
+            ..channel::Publication::to_channel(publication.channel, from_wire(publication.message))
         };
         match self.channels.publish_by(now, id.into(), publication) {
             Ok(decided) => {

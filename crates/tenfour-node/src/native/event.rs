@@ -1,14 +1,12 @@
 //! What a server tells its driver.
 
 use super::{PeerId, RequestId, SessionId};
-use alloc::vec::Vec;
 use bytes::Bytes;
 use bytestring::ByteString;
 use tenfour_broker::{
     Message, Target,
-    channel::{PublishError, PublishId, Receipt},
+    channel::{EVERYONE, Entry, Envelope, PublishError, PublishId, Receipt},
 };
-use tenfour_delivery::number::Offset;
 use tenfour_session::native::SendError;
 use tenfour_wire::native::CloseCode;
 
@@ -93,20 +91,27 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Committed {
-    /// Its place in the log.
-    pub offset: Offset,
-    /// The channels that it is in; a channel is the room of the same name.
-    pub channels: Vec<ByteString>,
-    /// What was published.
-    pub message: Message,
+    /// The entry: its place in the log, and the channels that it is in; a channel is the room of the same name.
+    pub entry: Entry,
+    /// What was published; `None` if it expired before it was committed, or cannot be read.
+    pub envelope: Option<Envelope>,
 }
 
 impl Committed {
-    /// Sends the message to the members of the rooms that are called as its channels; each gets it once.
+    /// Sends the message to the members of the rooms that are called as its channels, but for those it excepts; each gets it
+    /// once.
     ///
     /// Called in the order of the [events](Event::Committed), every member gets the messages in the order of the log.
     pub fn fan_out<P: crate::Peer>(&self, namespace: &mut crate::Namespace<P>) -> crate::Reach {
-        namespace.emit(&Target::rooms(self.channels.iter().cloned()), &self.message, crate::Urgency::Queued)
+        let Some(Envelope { except, message, .. }) = &self.envelope else { return crate::Reach::default() };
+        let channels = &self.entry.record.channels;
+        let target = if channels.contains(&EVERYONE) {
+            Target::all()
+        } else {
+            Target::rooms(channels.iter().cloned())
+        };
+        let target = except.iter().cloned().fold(target, Target::except);
+        namespace.emit(&target, message, crate::Urgency::Queued)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 use bytestring::ByteString;
+use tenfour_broker::channel::is_reserved;
 
 /// What the application's authentication found out about a client.
 ///
@@ -33,19 +34,38 @@ impl Identity {
 
 /// The channels that a client may subscribe to, and those that it may publish on. Nothing is granted by default.
 ///
-/// A grant is a channel's name, or a prefix followed by `*`; `*` alone grants every channel. They are looked through
-/// one by one, which suits the few dozen that a client has.
+/// A grant is a channel's name, or a prefix followed by `*`; `*` alone grants every channel. What is withheld is withheld
+/// whatever else is granted. They are looked through one by one, which suits the few dozen that a client has.
+///
+/// A channel is the room of its name, and a socket's id is the room in which that socket is alone: whoever may publish on
+/// `*` can say anything to anybody in the namespace, in any event's name. So withhold what your clients believe to come from
+/// your handlers alone.
+///
+/// ```
+/// use tenfour_node::native::Grants;
+///
+/// let grants = Grants::all().withhold_publish("chat").withhold_publish("chat/*");
+/// assert!(grants.may_subscribe("chat") && grants.may_publish("typing"));
+/// assert!(!grants.may_publish("chat") && !grants.may_publish("chat/7"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Grants {
     subscribe: Vec<Pattern>,
     publish: Vec<Pattern>,
+    withheld_subscribe: Vec<Pattern>,
+    withheld_publish: Vec<Pattern>,
 }
 
 impl Grants {
     /// None at all.
     #[must_use]
     pub const fn new() -> Self {
-        Self { subscribe: Vec::new(), publish: Vec::new() }
+        Self {
+            subscribe: Vec::new(),
+            publish: Vec::new(),
+            withheld_subscribe: Vec::new(),
+            withheld_publish: Vec::new(),
+        }
     }
 
     /// Every channel, in both directions.
@@ -68,17 +88,37 @@ impl Grants {
         self
     }
 
+    /// But does not let subscribe to the channel or the `prefix*`.
+    #[must_use]
+    pub fn withhold_subscribe(mut self, pattern: impl Into<ByteString>) -> Self {
+        self.withheld_subscribe.push(Pattern(pattern.into()));
+        self
+    }
+
+    /// But does not let publish, nor emit, on the channel or the `prefix*`.
+    #[must_use]
+    pub fn withhold_publish(mut self, pattern: impl Into<ByteString>) -> Self {
+        self.withheld_publish.push(Pattern(pattern.into()));
+        self
+    }
+
     /// Whether the channel may be subscribed to.
     #[must_use]
     pub fn may_subscribe(&self, channel: &str) -> bool {
-        self.subscribe.iter().any(|pattern| pattern.matches(channel))
+        is_granted(channel, &self.subscribe, &self.withheld_subscribe)
     }
 
     /// Whether messages may be published, or emitted, on the channel.
     #[must_use]
     pub fn may_publish(&self, channel: &str) -> bool {
-        self.publish.iter().any(|pattern| pattern.matches(channel))
+        is_granted(channel, &self.publish, &self.withheld_publish)
     }
+}
+
+/// Nothing grants the namespace's own channels.
+fn is_granted(channel: &str, granted: &[Pattern], withheld: &[Pattern]) -> bool {
+    let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(channel));
+    !is_reserved(channel) && any(granted) && !any(withheld)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -66,8 +66,7 @@
 //! client.subscribe(now.mono, "news", Start::Earliest)?;
 //!
 //! let message = Message { name: None, body: Body::Text("hello".into()) };
-//! let publication = Publication { channels: vec!["news".into()], message, ttl: None, producer: None };
-//! server.publish(now, publication, &mut peers)?;
+//! server.publish(now, Publication::to_channel("news", message), &mut peers)?;
 //!
 //! for _ in 0..3 { // there, and back, and there
 //!     while let Some(Transmit::Bytes(bytes)) = client.poll_transmit(now.mono) {

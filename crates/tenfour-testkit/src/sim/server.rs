@@ -215,7 +215,7 @@ impl Process {
         facts: &mut Vec<Fact>,
     ) -> Option<PublishId> {
         let message = message(letter);
-        let publication = Publication { channels: vec![channel.into()], message, ttl: None, producer: None };
+        let publication = Publication::to_channel(channel, message);
         let publish = self.server.publish(now, publication, &mut self.connections).ok();
         self.settle(now, NOBODY, facts);
         publish
@@ -460,7 +460,7 @@ fn committed(epoch: u64, entry: &channel::Entry) -> Committed {
 }
 
 fn letter_of(record: &Record) -> Option<super::MessageId> {
-    match letter(&Message::from_stored(&record.payload).ok()?)? {
+    match letter(&channel::Envelope::from_stored(&record.payload).ok()?.message)? {
         Letter::Publication(message) => Some(message),
         Letter::Emit(_) | Letter::Request(_) => None,
     }

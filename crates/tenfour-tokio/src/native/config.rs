@@ -67,10 +67,26 @@ impl fmt::Debug for LogFactory {
     }
 }
 
-/// An epoch that no log had before: the time in its upper bits, so that it increases, and random lower ones, so that not even
-/// two servers that start in one millisecond share it.
+/// An epoch that no log had before: the seconds in its upper bits, so that it increases, and 20 random lower ones, so that not
+/// even two servers that start in one second share it. It fits into 53 bits until the year 2242, so that it is a number
+/// in JSON as well.
 fn new_epoch() -> Epoch {
-    let millis = crate::Clock::start().wall().as_unix_millis();
+    let seconds = crate::Clock::start().wall().as_unix_millis() / 1000;
     let random = getrandom::u32().expect("the system has randomness") & 0xf_ffff;
-    Epoch::new(millis << 20 | u64::from(random))
+    Epoch::new(((seconds << 20) | u64::from(random)) & JSON_INTEGER)
+}
+
+/// Integers up to here are exact in every JSON reader.
+const JSON_INTEGER: u64 = (1 << 53) - 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_an_exact_number_in_json() {
+        let epoch = new_epoch().get();
+        assert_eq!(epoch as f64 as u64, epoch);
+        assert!(epoch < JSON_INTEGER / 2, "the seconds fill it");
+    }
 }

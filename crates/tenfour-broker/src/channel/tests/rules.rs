@@ -71,7 +71,7 @@ fn at(micros: u64) -> Now {
 fn saying(channels: &[&str], text: &str) -> Publication {
     let message = Message { name: None, body: Body::Text(text.into()) };
     let channels = channels.iter().map(|name| (*name).into()).collect();
-    Publication { channels, message, ttl: None, producer: None }
+    Publication::new(Destination { channels, except: Vec::new() }, message)
 }
 
 fn numbered(epoch: u32, sequence: u64, text: &str) -> Publication {
@@ -168,7 +168,7 @@ fn a_duplicate_gets_the_receipt_of_the_original() {
     let all = [(0, Ok((1, false))), (1, Ok((1, true))), (2, Ok((2, false))), (3, Ok((1, true)))];
     assert_eq!(answers(&mut channels), all);
     assert_eq!(channels.publish(at(0), numbered(2, 0, "y")), Err(PublishError::Conflict));
-    let elsewhere = Publication { channels: vec!["b".into()], ..numbered(2, 0, "x") };
+    let elsewhere = Publication { to: Destination::to("b"), ..numbered(2, 0, "x") };
     assert_eq!(channels.publish(at(0), elsewhere), Err(PublishError::Conflict));
     let expected = ProducerSequence::new(1);
     assert_eq!(channels.publish(at(0), numbered(2, 2, "z")), Err(PublishError::Gap { expected }));

@@ -176,7 +176,7 @@ fn page(offsets: &[u64], more: bool) -> Page {
             producer: None,
             ingested: WallTime::default(),
             expires: None,
-            payload: Message { name: None, body: Body::Text("".into()) }.to_stored(),
+            payload: Envelope::of(Message { name: None, body: Body::Text("".into()) }).to_stored(),
         },
     };
     let history = History { epoch: Epoch::new(1), trimmed: Offset::START, head: HEAD };

@@ -96,10 +96,10 @@ impl World {
         self.account.payloads += 1;
         let text = text.map_or_else(|| self.account.payloads.to_string(), Into::into);
         let message = Message { name: None, body: Body::Text(text.into()) };
-        let payload = message.to_stored();
-        let channels = to.iter().map(|name| (*name).into()).collect();
+        let payload = Envelope::of(message.clone()).to_stored();
+        let to = Destination { channels: to.iter().map(|name| (*name).into()).collect(), except: Vec::new() };
         let ttl = ttl.map(core::time::Duration::from_millis);
-        let publication = Publication { channels, message, ttl, producer };
+        let publication = Publication { ttl, producer, ..Publication::new(to, message) };
         let published = self.channels.publish(self.account.now, publication);
         if let Ok(publish) = published {
             assert!(self.account.unanswered.insert(publish, (payload, producer)).is_none());
@@ -269,12 +269,11 @@ impl World {
             restored.restore(entry).expect("the log is in order");
         }
         for entry in page.entries.iter().filter(|entry| entry.record.producer.is_some()) {
-            let publication = Publication {
-                channels: entry.record.channels.clone(),
-                message: Message::from_stored(&entry.record.payload).expect("it was stored"),
-                ttl: None,
-                producer: entry.record.producer,
-            };
+            let Envelope { message, .. } =
+                Envelope::from_stored(&entry.record.payload).expect("it was stored");
+            let to = Destination { channels: entry.record.channels.clone(), except: Vec::new() };
+            let publication =
+                Publication { producer: entry.record.producer, ..Publication::new(to, message) };
             let [one, other] = [&mut restored, &mut self.channels].map(|channels| {
                 let published = channels.publish(self.account.now, publication.clone());
                 published.map(|_| channels.poll_event().map(|Event::Published { result, .. }| result))
@@ -385,7 +384,10 @@ impl Account {
             self.of(&seen.name).filter(|other| previous < other.offset && other.offset < entry.offset);
         assert_eq!(between.count(), 0, "nothing is left out");
         assert!(self.of(&seen.name).any(|committed| committed == entry), "what is delivered is committed");
-        assert_eq!(Message::from_stored(&entry.record.payload).as_ref(), Ok(message));
+        assert_eq!(
+            Envelope::from_stored(&entry.record.payload).map(|envelope| envelope.message).as_ref(),
+            Ok(message)
+        );
         assert!(!entry.record.is_expired(self.now.wall), "what has expired is not delivered");
         self.delivered += 1;
     }
@@ -443,8 +445,10 @@ impl Sink for Account {
         Taken::Yes
     }
 
-    fn committed(&mut self, entry: &Entry, message: &Message) {
-        assert_eq!(Message::from_stored(&entry.record.payload).as_ref(), Ok(message));
+    fn committed(&mut self, entry: &Entry, envelope: Option<&Envelope>) {
+        let stored = Envelope::from_stored(&entry.record.payload).ok();
+        let is_expired = entry.record.is_expired(self.now.wall);
+        assert_eq!(stored.filter(|_| !is_expired).as_ref(), envelope);
     }
 }
 

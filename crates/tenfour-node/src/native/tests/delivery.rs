@@ -23,7 +23,10 @@ fn a_message_goes_to_its_channel_once_committed() {
     let receipt = Receipt { epoch: world.log.epoch, offset, duplicate: false };
     assert_eq!(world.clients[publisher].published, [(publish, Ok(receipt))]);
     let Some(Event::Committed(committed)) = world.events.last() else { panic!("the rooms get it, too") };
-    assert_eq!((committed.offset, &committed.channels[..]), (offset, &["news".into()][..]));
+    assert_eq!(
+        (committed.entry.offset, &committed.entry.record.channels[..]),
+        (offset, &["news".into()][..])
+    );
 }
 
 #[test]

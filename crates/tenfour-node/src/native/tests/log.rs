@@ -1,7 +1,7 @@
 //! A log in memory that commits when it is told to.
 
 use super::*;
-use tenfour_broker::channel::{Effect, Entry, Page, Query, Record};
+use tenfour_broker::channel::{Effect, Entry, Envelope, Page, Query, Record};
 use tenfour_delivery::{
     log::{ReadError, Ticket},
     loss::{Count, Lost, OffsetRange, Reason},
@@ -68,7 +68,7 @@ impl Log {
         channel: &'a str,
     ) -> impl Iterator<Item = (Offset, std::string::String)> {
         self.of(channel).map(|entry| {
-            let message = Message::from_stored(&entry.record.payload).unwrap();
+            let Envelope { message, .. } = Envelope::from_stored(&entry.record.payload).unwrap();
             let Body::Text(text) = message.body else { panic!("texts are published") };
             (entry.offset, (&*text).into())
         })

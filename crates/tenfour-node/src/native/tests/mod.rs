@@ -43,7 +43,7 @@ fn text(text: &str) -> wire::Message {
 
 fn broadcast(channel: &str, says: &str) -> Broadcast {
     let message = Message { name: None, body: Body::Text(says.into()) };
-    Broadcast { channels: vec![channel.into()], message, ttl: None, producer: None }
+    Broadcast::to_channel(channel, message)
 }
 
 fn publication(channel: &str, says: &str) -> Publication {

@@ -91,7 +91,7 @@ fn members_of_other_dialects_get_what_is_committed_in_its_order_and_once() {
     }
     for says in ["one", "two"] {
         let mut publication = broadcast("news", says);
-        publication.channels.push("weather".into());
+        publication.to.channels.push("weather".into());
         world.server.publish(world.now, publication, &mut world.connections).unwrap();
     }
     world.settle();
