@@ -20,7 +20,6 @@ const TARGET: &str = "target/mutants";
 const THREADS: usize = 2;
 /// What no world can show yet, and why.
 const LATER: &[(&str, &str)] = &[
-    ("DedupNotRebuilt", "a log in memory leaves nothing to rebuild from"),
     ("ForgottenTakenForNew", "no world lives as long as producers are remembered"),
 ];
 /// Plants nothing.

@@ -19,16 +19,20 @@ use std::{
 };
 
 use bytes::Bytes;
-use tenfour_delivery::time::{Instant, Now, WallTime};
-use tenfour_log::Retention;
+use tenfour_delivery::{
+    number::Epoch,
+    time::{Instant, Now, WallTime},
+};
+use tenfour_log::{Memory, Retention};
 use tenfour_session::native::{Config as SessionConfig, Input, Transmit};
 
 use super::{
     Broken, ClientId, ConnectionId, Fact, Happening, Judge, MessageId, Rules, Start,
     client::Client,
     judge::Verdict,
+    ledger::{Fate, Pace},
     link::Kind,
-    server::{Fate, Pace, Process, Settings},
+    server::{Process, Settings},
 };
 
 /// How small the world is.
@@ -114,7 +118,7 @@ const SUBSCRIBER: ClientId = 1;
 
 #[derive(Clone, Debug, Hash)]
 struct State {
-    process: Process,
+    process: Process<Memory>,
     clients: [Client; 2],
     wires: [Wire; 2],
     session: Arc<SessionConfig>,
@@ -177,7 +181,7 @@ impl State {
         let client = |id, wish| Client::new(id, Kind::Stream, vec![wish]);
         let Smallest { messages, cuts, restarts } = *smallest;
         let mut state = Self {
-            process: Process::new(settings.into(), 1),
+            process: Process::new(settings.into(), 1, log(1)),
             clients: [client(PUBLISHER, None), client(SUBSCRIBER, Some(Start::Earliest))],
             wires: Default::default(),
             session,
@@ -256,7 +260,7 @@ impl State {
                 self.published += 1;
                 self.clients[usize::from(PUBLISHER)].publish(NOW, message, 0, None, &mut facts);
             }
-            Step::LogAnswers => verdict = self.process.answer(clock(), &mut facts),
+            Step::LogAnswers => verdict = self.process.answer(clock(), &mut facts).map(drop),
             Step::ClientTimer(client) => self.clients[usize::from(client)].handle_timeout(NOW, &mut facts),
             Step::ServerTimer(client) => {
                 let connection = self.wires[usize::from(client)].connection;
@@ -285,7 +289,7 @@ impl State {
 
     fn restart(&mut self, facts: &mut Vec<Fact>) {
         let epoch = self.process.epoch() + 1;
-        self.process = self.process.restarted(epoch);
+        self.process.restart(log(epoch));
         facts.extend(self.wires.iter().map(|wire| Fact::Parted { connection: wire.connection }));
         facts.push(Fact::Started { epoch });
         for client in &mut self.clients {
@@ -362,6 +366,10 @@ fn is_due(deadline: Option<Instant>) -> bool {
 
 fn clock() -> Now {
     Now { mono: NOW, wall: WallTime::from_unix_millis(1_000_000_000_000) }
+}
+
+fn log(epoch: u64) -> Memory {
+    Memory::new(Epoch::new(epoch), Retention::default())
 }
 
 /// Time stands still, so nothing may wait for it. Acknowledgements go out with other frames, or at a resumption: each by

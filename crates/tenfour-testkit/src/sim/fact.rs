@@ -13,6 +13,8 @@ pub type ClientId = u8;
 pub type ChannelId = u8;
 /// A connection of a world: the how-manieth of all.
 pub type ConnectionId = u32;
+/// A session of a client that is a member of rooms: the how-manieth of all.
+pub type SessionNumber = u32;
 /// A message of a world: every one that an application makes has a number of its own, and carries it.
 pub type MessageId = u32;
 
@@ -21,9 +23,9 @@ pub type MessageId = u32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fact {
-    /// A server began, with an empty log.
+    /// A server began, on an empty log or on the one of before.
     Started {
-        /// The log's epoch.
+        /// The log's epoch: that of the server before if it goes on with its log.
         epoch: u64,
     },
     /// An application wrote a publication into its outbox.
@@ -239,6 +241,132 @@ pub enum Fact {
         /// What.
         message: MessageId,
     },
+    /// A server began a session that is a member of rooms. Nothing is owed to it from before.
+    SessionBegun {
+        /// The next number.
+        session: SessionNumber,
+        /// The log's head then.
+        start: Place,
+    },
+    /// From here on what is committed to a room is owed to a session.
+    Entered {
+        /// Whose.
+        session: SessionNumber,
+        /// Which room.
+        channel: ChannelId,
+        /// Not this, but what comes after it.
+        after: u64,
+    },
+    /// A session left a room.
+    Exited {
+        /// Which session.
+        session: SessionNumber,
+        /// Which room.
+        channel: ChannelId,
+        /// This is still owed.
+        through: u64,
+    },
+    /// From here on a client that comes back may go on with a session.
+    Recoverable {
+        /// Which.
+        session: SessionNumber,
+    },
+    /// A session's connection is gone, and its client may come back.
+    Parked {
+        /// Whose.
+        session: SessionNumber,
+    },
+    /// A session is over for good: its client said goodbye, was sent away, or broke the protocol.
+    Ended {
+        /// Which.
+        session: SessionNumber,
+    },
+    /// A client asks for the session that it had, from its cursor on.
+    Claimed {
+        /// Who.
+        client: ClientId,
+        /// On which connection.
+        connection: ConnectionId,
+        /// Which session.
+        session: SessionNumber,
+        /// What it has had up to; `None` if it has no cursor.
+        at: Option<Place>,
+    },
+    /// A server let a connection in as a session.
+    Seated {
+        /// Which connection.
+        connection: ConnectionId,
+        /// As which.
+        session: SessionNumber,
+        /// Whether that was another connection's before.
+        resumed: bool,
+    },
+    /// A client learned which session it has.
+    Greeted {
+        /// Who.
+        client: ClientId,
+        /// On which connection.
+        connection: ConnectionId,
+        /// Which session.
+        session: SessionNumber,
+        /// Whether it takes it for the one that it had.
+        recovered: bool,
+        /// How long that may take, where the world is well enough for it to be a promise.
+        within: Option<Duration>,
+    },
+    /// A client that is a member of rooms got an entry.
+    Received(Received),
+    /// It was told of a loss.
+    Told(Told),
+    /// It begins without knowing anything of what it was.
+    Reborn {
+        /// Who.
+        client: ClientId,
+    },
+    /// From now on a client is let in, or not.
+    Banned {
+        /// Who.
+        client: ClientId,
+        /// Whether it is not.
+        is_banned: bool,
+    },
+}
+
+/// A place in a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The log's epoch.
+    pub epoch: u64,
+    /// Where in it.
+    pub offset: u64,
+}
+
+/// An entry at a client that is a member of rooms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Received {
+    /// Who got it.
+    pub by: ClientId,
+    /// On which connection.
+    pub connection: ConnectionId,
+    /// What it is.
+    pub message: MessageId,
+    /// When it left the server.
+    pub left: Left,
+}
+
+/// A loss as a client that is a member of rooms was told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Told {
+    /// Who was told.
+    pub to: ClientId,
+    /// After here.
+    pub after: u64,
+    /// Up to here.
+    pub through: u64,
+    /// How many, over all of its rooms.
+    pub count: Count,
+    /// Why.
+    pub reason: Reason,
 }
 
 /// An entry of the log.

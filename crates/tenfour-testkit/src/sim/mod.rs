@@ -16,6 +16,7 @@ mod fault;
 mod forgery;
 mod invariant;
 mod judge;
+mod ledger;
 mod letter;
 mod link;
 mod options;
@@ -32,7 +33,7 @@ pub use crate::rng::Rng;
 pub use explore::{Counterexample, Explored, Smallest, explore};
 pub use fact::{
     ChannelId, ClientId, Committed, ConnectionId, Delivered, Fact, Forgery, Happening, Left, Lost, MessageId,
-    Producer, ProtocolFault, Start,
+    Place, Producer, ProtocolFault, Received, SessionNumber, Start, Told,
 };
 pub use fault::{Fault, Faults};
 pub use invariant::Invariant;

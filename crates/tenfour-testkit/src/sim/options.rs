@@ -68,6 +68,16 @@ pub(crate) struct Plan {
     /// From one fault of each kind to the next; `None` where this world has none.
     pub(crate) every: Vec<(Trouble, Duration)>,
     pub(crate) tight: Tightness,
+    pub(crate) medium: Medium,
+}
+
+/// What becomes of the log when the server's process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Medium {
+    /// It is in the process's memory.
+    Volatile,
+    /// It is elsewhere, and stays as it is.
+    Kept,
 }
 
 /// What a client speaks, and over what.
@@ -151,6 +161,7 @@ impl Plan {
             disk: rng.duration(&(Duration::ZERO..=Duration::from_millis(20))),
             every,
             tight: *rng.pick(&[Tightness::Roomy, Tightness::Tight]),
+            medium: *rng.pick(&[Medium::Volatile, Medium::Kept]),
         }
     }
 }

@@ -1,37 +1,37 @@
 //! The server's process: what runs on tokio, driven here, with its log.
 
-use core::time::Duration;
 use std::{collections::VecDeque, sync::Arc};
 
 use bytestring::ByteString;
 use tenfour_broker::{
     Body, Message,
-    channel::{self, Effect, Publication, PublishId},
+    channel::{self, Channels, Effect, Publication, PublishId},
 };
 use tenfour_delivery::{
-    log::{AppendError, Ticket},
     number::Epoch,
     time::{Instant, Now, WallTime},
 };
-use tenfour_log::{Completion, Log as _, Memory, Query, Record, Retention};
+use tenfour_log::{Completion, Memory, Record, Retention};
 use tenfour_node::native::{self as node, Grants, Identity, PeerId, Peers, Server};
 use tenfour_session::native::{Config as SessionConfig, Input, ServerSession, Transmit};
 
 use super::{
     ClientId, Committed, ConnectionId, Fact, Invariant, Producer,
     client::{channel_id, channel_name, transport},
-    judge::Verdict,
+    judge::{Found, Verdict},
+    ledger::{Answer, Ledger, Pace, Store},
     letter::Letter,
     link::Kind,
 };
 
 /// The native half of a server, its connections and its log.
 #[derive(Clone, Debug, Hash)]
-pub(crate) struct Process {
+pub(crate) struct Process<S> {
     settings: Arc<Settings>,
-    epoch: u64,
+    /// How many there were before.
+    life: u64,
     server: Server,
-    log: SlowLog,
+    log: Ledger<S>,
     connections: Connections,
     /// Bit for bit the channels that each client may not read, as of its next connection.
     pub(crate) denied: Vec<u64>,
@@ -59,45 +59,18 @@ pub(crate) struct Settings {
     pub(crate) retention: Retention,
 }
 
-/// A log in memory whose answers take their time.
-#[derive(Clone, Debug, Hash)]
-struct SlowLog {
-    memory: Memory,
-    appends: VecDeque<Append>,
-    reads: VecDeque<Read>,
-    /// Up to where each channel is known to be trimmed.
-    trimmed: Vec<u64>,
+impl Process<Box<dyn Store>> {
+    /// A log that nobody has written to, in memory.
+    pub(crate) fn empty(&self, epoch: u64) -> Box<dyn Store> {
+        Box::new(Memory::new(Epoch::new(epoch), self.settings.retention.clone()))
+    }
 }
 
-#[derive(Clone, Debug, Hash)]
-struct Append {
-    due: Instant,
-    ticket: Ticket,
-    records: Vec<Record>,
-    fate: Fate,
-}
-
-#[derive(Clone, Debug, Hash)]
-struct Read {
-    due: Instant,
-    ticket: Ticket,
-    query: Query,
-}
-
-/// What becomes of the next appends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum Fate {
-    #[default]
-    Committed,
-    Refused,
-}
-
-/// How long the log takes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    pub(crate) append: Duration,
-    pub(crate) read: Duration,
-    pub(crate) fate: Fate,
+/// Whether a process is still there after what it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Survival {
+    Lives,
+    Died,
 }
 
 /// The sessions of the connections that there are, by number. They are few.
@@ -117,18 +90,14 @@ impl Peers for Connections {
     }
 }
 
-impl Process {
-    pub(crate) fn new(settings: Arc<Settings>, epoch: u64) -> Self {
+impl<S: Store> Process<S> {
+    /// The how-manieth process of a server, on a log that is empty.
+    pub(crate) fn new(settings: Arc<Settings>, life: u64, store: S) -> Self {
         let name = ByteString::from_static("/");
         Self {
-            epoch,
-            server: Server::new(settings.node.clone(), name, Epoch::new(epoch), epoch),
-            log: SlowLog {
-                memory: Memory::new(Epoch::new(epoch), settings.retention.clone()),
-                appends: VecDeque::new(),
-                reads: VecDeque::new(),
-                trimmed: vec![0; usize::from(settings.channels)],
-            },
+            life,
+            server: Server::new(settings.node.clone(), name, store.epoch(), life),
+            log: Ledger::new(store, settings.channels),
             connections: Connections::default(),
             denied: vec![0; settings.clients],
             drawn: 0,
@@ -137,13 +106,41 @@ impl Process {
         }
     }
 
-    /// The process that comes after this one died, with a log that is empty.
-    pub(crate) fn restarted(&self, epoch: u64) -> Self {
-        Self { denied: self.denied.clone(), ..Self::new(self.settings.clone(), epoch) }
+    /// The process dies, and the next one begins on a log that is empty. What is left of the old one is its log.
+    pub(crate) fn restart(&mut self, store: S) -> S {
+        let mut next = Self::new(self.settings.clone(), self.life + 1, store);
+        core::mem::swap(&mut next.denied, &mut self.denied);
+        core::mem::replace(self, next).log.into_store()
+    }
+
+    /// The process dies, and the next one begins on a log that has been written to.
+    pub(crate) fn restart_on(&mut self, store: S) {
+        self.restart(store);
+        let name = self.server.name().clone();
+        let epoch = self.log.store().epoch();
+        let mut channels = Channels::of_log(self.settings.node.channels.clone(), epoch, self.life);
+        for entry in self.log.all_after(0) {
+            // Entries are read in order.
+            _ = channels.restore(&entry);
+        }
+        self.server = Server::with_channels(self.settings.node.clone(), name, channels);
+    }
+
+    /// The log commits so many of the appends that wait for it, and the process dies before it hears of that.
+    pub(crate) fn commit_unheard(&mut self, appends: usize) {
+        self.log.commit_unheard(appends);
+    }
+
+    /// What the log has beyond what anybody has heard of.
+    pub(crate) fn note_unheard(&mut self, after: u64, facts: &mut Vec<Fact>) {
+        self.log.note_trimmed(facts);
+        let epoch = self.epoch();
+        let entries = self.log.all_after(after);
+        facts.extend(entries.iter().filter_map(|entry| committed(epoch, entry)).map(Fact::Committed));
     }
 
     pub(crate) fn epoch(&self) -> u64 {
-        self.epoch
+        self.log.store().epoch().get()
     }
 
     pub(crate) fn accept(&mut self, now: Now, connection: ConnectionId, kind: Kind) {
@@ -228,37 +225,38 @@ impl Process {
 
     /// When the log has something to say.
     pub(crate) fn next_answer(&self) -> Option<Instant> {
-        let append = self.log.appends.front().map(|append| append.due);
-        let read = self.log.reads.iter().map(|read| read.due).min();
-        match (append, read) {
-            (Some(one), Some(other)) => Some(one.min(other)),
-            (one, other) => one.or(other),
-        }
+        self.log.next()
     }
 
-    /// The log says what is due next.
-    pub(crate) fn answer(&mut self, now: Now, facts: &mut Vec<Fact>) -> Verdict {
-        let due = |at: Instant| now.mono.has_reached(at);
-        if let Some(append) = self.log.appends.pop_front_if(|append| due(append.due)) {
-            self.commit(now, append, facts)?;
-        } else if let Some(place) = self.log.reads.iter().position(|read| due(read.due))
-            && let Some(read) = self.log.reads.remove(place)
-        {
-            self.read(now, read)?;
+    /// The log says what is due next. Whether the process still lives then is the answer.
+    pub(crate) fn answer(&mut self, now: Now, facts: &mut Vec<Fact>) -> Result<Survival, Found> {
+        match self.log.answer(now.mono)? {
+            None => {}
+            Some(Answer::Died) => return Ok(Survival::Died),
+            Some(Answer::Appended(completions)) => {
+                // The last of a batch may push out the first: what is trimmed by then was never too much.
+                self.log.note_trimmed(facts);
+                for completion in completions {
+                    self.commit(now, completion, facts);
+                }
+            }
+            Some(Answer::Page(ticket, page)) => {
+                self.server.page(now, ticket, page, &mut self.connections);
+            }
         }
         self.settle(now, NOBODY, facts);
-        Ok(())
+        Ok(Survival::Lives)
     }
 
     /// Lets go of what is older than the retention allows.
     pub(crate) fn trim(&mut self, wall: WallTime, facts: &mut Vec<Fact>) {
-        self.log.memory.trim(wall);
-        self.note_trimmed(facts);
+        self.log.trim(wall);
+        self.log.note_trimmed(facts);
     }
 
     /// The channel's last entry.
     pub(crate) fn head(&self, channel: super::ChannelId) -> u64 {
-        self.log.memory.history(&channel_name(channel)).head.get()
+        self.log.store().history(&channel_name(channel)).head.get()
     }
 
     /// How the log answers from now on.
@@ -267,14 +265,8 @@ impl Process {
         while let Some(effect) = self.server.poll_effect() {
             scheduled += 1;
             match effect {
-                Effect::Append { ticket, records } => {
-                    let due = now + pace.append;
-                    let due = self.log.appends.back().map_or(due, |last| due.max(last.due));
-                    self.log.appends.push_back(Append { due, ticket, records, fate: pace.fate });
-                }
-                Effect::Read { ticket, query } => {
-                    self.log.reads.push_back(Read { due: now + pace.read, ticket, query });
-                }
+                Effect::Append { ticket, records } => self.log.append(now, ticket, records, pace),
+                Effect::Read { ticket, query } => self.log.read(now, ticket, query, pace),
             }
         }
         scheduled
@@ -284,28 +276,10 @@ impl Process {
     pub(crate) fn s1_the_log_keeps(
         &self,
         channel: super::ChannelId,
+        trimmed: u64,
         kept: impl Iterator<Item = (u64, super::MessageId)>,
     ) -> Verdict {
-        let mut query = Query::of(channel_name(channel), tenfour_delivery::number::Offset::START);
-        query.messages = usize::MAX;
-        query.bytes = usize::MAX;
-        let Ok(page) = self.log.memory.read(&query) else {
-            return Invariant::S1.broken("the log cannot be read");
-        };
-        let mut held = page.entries.iter().map(|entry| (entry.offset.get(), letter_of(&entry.record)));
-        for (offset, message) in kept {
-            let found = held.next();
-            if found != Some((offset, Some(message))) {
-                return Invariant::S1.broken(format_args!(
-                    "the log had message {message} at {offset} of channel {channel}, and has {found:?} there"
-                ));
-            }
-        }
-        match held.next() {
-            None => Ok(()),
-            Some(more) => Invariant::S9
-                .broken(format_args!("the log has {more:?} of channel {channel}, never committed")),
-        }
+        self.log.s1_the_log_keeps(channel, trimmed, kept, letter_of)
     }
 
     /// Of connections and sessions that are gone nothing is left.
@@ -341,7 +315,7 @@ impl Process {
                 }
                 node::Event::Joined { session, is_new, .. } => facts.push(Fact::Admitted {
                     connection: admitting,
-                    session: session.0 << EPOCH_BITS | self.epoch,
+                    session: session.0 << LIFE_BITS | self.life,
                     resumed: !is_new,
                 }),
                 node::Event::Request { session, request, message } => {
@@ -380,83 +354,40 @@ impl Process {
         self.drawn += 1;
         let mut random = [0; 30];
         random[..8].copy_from_slice(&self.drawn.to_be_bytes());
-        random[8..15].copy_from_slice(&self.epoch.to_be_bytes()[1..]);
+        random[8..15].copy_from_slice(&self.life.to_be_bytes()[1..]);
         random[15..23].copy_from_slice(&self.drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
         random
     }
 
-    fn commit(&mut self, now: Now, append: Append, facts: &mut Vec<Fact>) -> Verdict {
-        let Append { ticket, records, fate, .. } = append;
-        let result = match fate {
-            Fate::Refused => Err(AppendError::Refused { reason: "the disk is full".into() }),
-            Fate::Committed => {
-                self.log.memory.append(ticket, records);
-                let Some(Completion { result, .. }) = self.log.memory.poll() else {
-                    return Invariant::L1.broken("a log in memory has no answer");
-                };
-                result
-            }
-        };
-        // The last of a batch may push out the first: what is trimmed by then was never too much.
-        self.note_trimmed(facts);
-        for entry in result.iter().flatten() {
-            facts.push(Fact::Committed(committed(self.epoch, entry)));
-        }
+    fn commit(&mut self, now: Now, completion: Completion, facts: &mut Vec<Fact>) {
+        let Completion { ticket, result } = completion;
+        let epoch = self.epoch();
+        let entries = result.iter().flatten();
+        facts.extend(entries.filter_map(|entry| committed(epoch, entry)).map(Fact::Committed));
         self.server.committed(now, ticket, result, &mut self.connections);
-        Ok(())
-    }
-
-    fn read(&mut self, now: Now, read: Read) -> Verdict {
-        let page = self.log.memory.read(&read.query);
-        if let Ok(page) = &page {
-            b4_page_within_its_bounds(&read.query, page)?;
-        }
-        self.server.page(now, read.ticket, page, &mut self.connections);
-        Ok(())
-    }
-
-    fn note_trimmed(&mut self, facts: &mut Vec<Fact>) {
-        for channel in 0..self.settings.channels {
-            let through = self.log.memory.history(&channel_name(channel)).trimmed.get();
-            let known = &mut self.log.trimmed[usize::from(channel)];
-            if through > *known {
-                *known = through;
-                facts.push(Fact::Trimmed { channel, through });
-            }
-        }
     }
 }
 
-/// A page has no more than was asked for; one entry is always given, however large.
-fn b4_page_within_its_bounds(query: &Query, page: &channel::Page) -> Verdict {
-    let bytes: usize = page.entries.iter().map(|entry| entry.record.payload.len()).sum();
-    let fits = page.entries.len() <= query.messages && (bytes <= query.bytes || page.entries.len() <= 1);
-    match fits {
-        true => Ok(()),
-        false => Invariant::B4.broken(format_args!(
-            "{} entries of {bytes} bytes for a query of {} and {}",
-            page.entries.len(),
-            query.messages,
-            query.bytes
-        )),
+/// An entry as far as it is a message: what the server writes for itself is none.
+fn committed(epoch: u64, entry: &channel::Entry) -> Option<Committed> {
+    let channel = entry.record.channels.first()?;
+    if channel.starts_with(tenfour_log::RESERVED) {
+        return None;
     }
-}
-
-fn committed(epoch: u64, entry: &channel::Entry) -> Committed {
     let producer = entry.record.producer.map(|producer| Producer {
         id: producer.id.get(),
         epoch: producer.epoch.get(),
         sequence: producer.sequence.get(),
     });
-    Committed {
+    Some(Committed {
         epoch,
-        channel: entry.record.channels.first().map_or(0, |name| channel_id(name)),
+        channel: channel_id(channel),
         offset: entry.offset.get(),
         previous: entry.previous.first().map_or(0, |previous| previous.get()),
         message: letter_of(&entry.record).unwrap_or(super::MessageId::MAX),
         producer,
         expires: entry.record.expires,
-    }
+    })
 }
 
 fn letter_of(record: &Record) -> Option<super::MessageId> {
@@ -493,7 +424,7 @@ const fn peer(connection: ConnectionId) -> PeerId {
 }
 
 /// Sessions of two lives of the server are two.
-const EPOCH_BITS: u32 = 16;
+const LIFE_BITS: u32 = 16;
 /// No connection has this number.
 const NOBODY: ConnectionId = ConnectionId::MAX;
 

@@ -57,6 +57,10 @@ impl Logs {
         self.0.last().map(|log| log.epoch)
     }
 
+    pub(super) fn head(&self) -> u64 {
+        self.0.last().map_or(0, |log| log.head)
+    }
+
     pub(crate) fn channel(&self, epoch: u64, channel: ChannelId) -> Option<&Channel> {
         self.log(epoch)?.channels.get(usize::from(channel))
     }

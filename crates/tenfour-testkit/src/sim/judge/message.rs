@@ -199,6 +199,10 @@ impl Messages {
         self.get(message)?.place.filter(|place| place.0 == epoch).map(|place| place.1)
     }
 
+    pub(super) fn channel_of(&self, message: MessageId) -> Option<ChannelId> {
+        Some(self.get(message)?.channel)
+    }
+
     fn get(&self, message: MessageId) -> Option<&Publication> {
         self.0.get(message as usize)?.as_ref()
     }

@@ -2,6 +2,7 @@
 
 mod emit;
 mod log;
+mod member;
 mod message;
 mod reader;
 mod session;
@@ -12,7 +13,7 @@ use core::{fmt, time::Duration};
 
 use tenfour_delivery::time::{Instant, WallTime};
 
-use self::{emit::Emits, log::Logs, message::Messages, reader::Readers, session::Sessions};
+use self::{emit::Emits, log::Logs, member::Members, message::Messages, reader::Readers, session::Sessions};
 use super::{Fact, Happening, Invariant};
 
 /// Hears of everything that happens, keeps what must be known to judge it (a reference model: what was offered, committed,
@@ -41,6 +42,7 @@ pub struct Judge {
     messages: Messages,
     readers: Readers,
     sessions: Sessions,
+    members: Members,
     emits: Emits,
     /// The latest that the server's calendar ever said.
     latest: WallTime,
@@ -60,6 +62,8 @@ pub struct Rules {
     pub ttl_tick: Duration,
     /// How long a session is kept for a client that is away: forever.
     pub parking: Duration,
+    /// How long a session that is a member of rooms is kept for a client that is away: forever.
+    pub away: Duration,
     /// How many entries of a channel the log keeps: all.
     pub history: usize,
 }
@@ -73,6 +77,7 @@ impl Rules {
             channels,
             ttl_tick: Duration::from_millis(100),
             parking: Duration::MAX,
+            away: Duration::MAX,
             history: usize::MAX,
         }
     }
@@ -128,6 +133,7 @@ impl Judge {
             messages: Messages::default(),
             readers: Readers::new(rules.clients, rules.channels),
             sessions: Sessions::new(rules.clients),
+            members: Members::new(rules.clients),
             emits: Emits::default(),
             latest: WallTime::default(),
             jumps: Vec::new(),
@@ -147,10 +153,12 @@ impl Judge {
     /// # Errors
     /// If something is still owed: L1, L2, and the end of a connection that claimed too much: S10.
     pub fn converged(&self, at: Instant) -> Result<(), Broken> {
+        let expiry = Expiry { messages: &self.messages, latest: self.latest, at };
         self.messages
             .l1_everything_is_answered()
             .and_then(|()| self.readers.l2_everything_arrived(&self.logs))
             .and_then(|()| self.sessions.s10_overclaimers_are_gone())
+            .and_then(|()| self.members.l2_everything_arrived(&self.logs, |entry| expiry.may_be_over(entry)))
             .map_err(|found| found.at(at))
     }
 
@@ -173,6 +181,24 @@ impl Judge {
         missing.iter().all(|entry| expiry.may_be_over(entry)).then_some(missing.last()?.offset)
     }
 
+    /// The epoch of the present log; `None` before the first began.
+    #[must_use]
+    pub fn epoch(&self) -> Option<u64> {
+        self.logs.epoch()
+    }
+
+    /// The last offset that the present log is known to have committed.
+    #[must_use]
+    pub fn head(&self) -> u64 {
+        self.logs.head()
+    }
+
+    /// Up to where the present log has let go of a channel.
+    #[must_use]
+    pub fn trimmed(&self, channel: super::ChannelId) -> u64 {
+        self.epoch().and_then(|epoch| self.logs.channel(epoch, channel)).map_or(0, log::Channel::trimmed)
+    }
+
     /// The channel's entries that the log of this epoch should still have: offset and message.
     pub fn kept(
         &self,
@@ -186,8 +212,12 @@ impl Judge {
         let Happening { at, fact } = happening;
         match fact {
             Fact::Started { epoch } => {
-                self.logs.start(epoch, self.rules.channels);
+                let is_same_log = self.logs.epoch() == Some(epoch);
+                if !is_same_log {
+                    self.logs.start(epoch, self.rules.channels);
+                }
                 self.sessions.server_started();
+                self.members.server_started(at, is_same_log);
                 Ok(())
             }
             Fact::Offered { message, by, channel, ttl } => {
@@ -239,6 +269,19 @@ impl Judge {
             | Fact::Answered { .. }
             | Fact::Forged { .. }
             | Fact::Granted { .. } => self.sessions.judge(fact, at, &self.rules),
+            Fact::SessionBegun { .. }
+            | Fact::Entered { .. }
+            | Fact::Exited { .. }
+            | Fact::Recoverable { .. }
+            | Fact::Parked { .. }
+            | Fact::Ended { .. }
+            | Fact::Claimed { .. }
+            | Fact::Seated { .. }
+            | Fact::Greeted { .. }
+            | Fact::Received(_)
+            | Fact::Told(_)
+            | Fact::Reborn { .. }
+            | Fact::Banned { .. } => self.judge_member(fact, at),
             _ => self.judge_reading(fact, at),
         }
     }
@@ -255,7 +298,9 @@ impl Judge {
             Fact::Delivered(delivered) => {
                 self.latest = self.latest.max(delivered.left.map_or(self.latest, |left| left.wall));
                 self.sessions.s10_nothing_for_overclaimers(&delivered)?;
-                self.sessions.s14_one_live_connection(&delivered)?;
+                if let Some(left) = delivered.left {
+                    self.sessions.s14_one_live_connection(delivered.connection, left)?;
+                }
                 self.sessions.s19_only_what_may_be_read(&delivered)?;
                 self.readers.deliver(&delivered, &self.logs)?;
                 self.s15_in_time(&delivered, at)
@@ -285,6 +330,40 @@ impl Judge {
             }
             _ => Ok(()),
         }
+    }
+
+    fn judge_member(&mut self, fact: Fact, at: Instant) -> Verdict {
+        let expiry = Expiry { messages: &self.messages, latest: self.latest, at };
+        let expired = |entry: &log::Entry| expiry.may_be_over(entry);
+        match fact {
+            Fact::SessionBegun { session, start } => self.members.begin(session, start),
+            Fact::Entered { session, channel, after } => self.members.enter(session, channel, after),
+            Fact::Exited { session, channel, through } => self.members.exit(session, channel, through),
+            Fact::Recoverable { session } => self.members.can_be_recovered(session),
+            Fact::Parked { session } => self.members.park(session, at),
+            Fact::Ended { session } => self.members.end(session),
+            Fact::Reborn { client } => self.members.forget(client),
+            Fact::Banned { client, is_banned } => self.members.ban(client, is_banned),
+            Fact::Claimed { client, connection, session, at: cursor } => {
+                return self.members.claim(client, connection, session, cursor, at);
+            }
+            Fact::Seated { connection, session, resumed } => {
+                return self.members.admit(connection, session, resumed, at, &self.logs, &self.rules);
+            }
+            Fact::Greeted { client, connection, session, recovered, within } => {
+                let greeting = member::Greeting { client, connection, session, recovered, within, at };
+                return self.members.greet(&greeting, &self.logs, expired);
+            }
+            Fact::Received(received) => {
+                self.sessions.s14_one_live_connection(received.connection, received.left)?;
+                let message = received.message;
+                let place = self.messages.channel_of(message).zip(self.place_of(message));
+                return self.members.receive(&received, place, &self.logs, expired);
+            }
+            Fact::Told(told) => return self.members.tell(&told, &self.logs, expired),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// An entry may leave until its time to live is over both by the calendar and by the clock: a calendar that jumps moves one

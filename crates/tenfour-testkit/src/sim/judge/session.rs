@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tenfour_delivery::time::Instant;
 
 use super::{Rules, Verdict};
-use crate::sim::{ClientId, ConnectionId, Delivered, Fact, Forgery, Invariant};
+use crate::sim::{ClientId, ConnectionId, Delivered, Fact, Forgery, Invariant, Left};
 
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Sessions {
@@ -173,11 +173,11 @@ impl Sessions {
     }
 
     /// Nothing comes over a connection that left the server after its session had gone to another one.
-    pub(super) fn s14_one_live_connection(&self, delivered: &Delivered) -> Verdict {
-        let Some(connection) = self.connections.get(delivered.connection as usize) else { return Ok(()) };
-        match (connection.fenced, delivered.left) {
-            (Some(fenced), Some(left)) if left.at > fenced => Invariant::S14.broken(format_args!(
-                "{delivered:?} left on a connection whose session went to another one at {fenced}"
+    pub(super) fn s14_one_live_connection(&self, connection: ConnectionId, left: Left) -> Verdict {
+        match self.connections.get(connection as usize).and_then(|known| known.fenced) {
+            Some(fenced) if left.at > fenced => Invariant::S14.broken(format_args!(
+                "something left at {} on connection {connection}, whose session went to another one at {fenced}",
+                left.at
             )),
             _ => Ok(()),
         }

@@ -54,10 +54,7 @@ impl World<'_> {
             self.enter(EVERY, Task::Check);
             return Ok(());
         }
-        for channel in 0..self.plan.channels {
-            let kept = self.judge.kept(self.process.epoch(), channel);
-            self.process.s1_the_log_keeps(channel, kept)?;
-        }
+        self.check_what_is_kept()?;
         self.phase = Phase::Leaving;
         for place in 0..self.links.len() {
             self.links[place].kill();

@@ -42,7 +42,7 @@ impl World<'_> {
         self.sweep();
     }
 
-    fn hear_all(&mut self) {
+    pub(super) fn hear_all(&mut self) {
         let mut facts = core::mem::take(&mut self.facts);
         for mut fact in facts.drain(..) {
             if let Fact::Welcomed { connection, within, .. } = &mut fact

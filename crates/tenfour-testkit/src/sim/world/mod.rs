@@ -4,6 +4,7 @@ mod converge;
 mod flush;
 mod links;
 mod players;
+mod power;
 mod troubles;
 
 use core::{cmp::Reverse, time::Duration};
@@ -12,7 +13,11 @@ use std::{
     sync::Arc,
 };
 
-use tenfour_delivery::time::{Instant, Now, WallTime};
+use tenfour_delivery::{
+    number::Epoch,
+    time::{Instant, Now, WallTime},
+};
+use tenfour_log::Memory;
 
 use self::{
     links::{Link, Side},
@@ -22,9 +27,10 @@ use super::{
     Broken, ChannelId, ClientId, Fact, Fault, Faults, Happening, Judge, Options, Report, Rng, Violation,
     client::Client,
     judge::Verdict,
+    ledger::{Fate, Pace, Store},
     options::Plan,
     report::TraceHash,
-    server::{Pace, Process},
+    server::{Process, Survival},
     setup,
     sockets::Sockets,
 };
@@ -45,7 +51,7 @@ pub(crate) struct World<'a> {
     broken: Option<Broken>,
     facts: Vec<Fact>,
     session: Arc<tenfour_session::native::Config>,
-    process: Process,
+    process: Process<Box<dyn Store>>,
     sockets: Sockets,
     players: Vec<Player>,
     ghosts: Vec<Ghost>,
@@ -133,6 +139,7 @@ impl<'a> World<'a> {
         let mut rng = Rng::new(seed);
         let plan = Plan::draw(&mut rng, options);
         let settings = Arc::new(setup::settings(&plan));
+        let log = Box::new(Memory::new(Epoch::new(1), settings.retention.clone()));
         let mut world = Self {
             seed,
             now: Instant::ZERO,
@@ -146,7 +153,7 @@ impl<'a> World<'a> {
             broken: None,
             facts: Vec::new(),
             session: setup::client_session(&plan),
-            process: Process::new(settings, 1),
+            process: Process::new(settings, 1, log),
             sockets: Sockets::new(setup::sockets(&plan)),
             players: Vec::new(),
             ghosts: Vec::new(),
@@ -227,7 +234,10 @@ impl<'a> World<'a> {
             }
             Next::Log => {
                 let now = self.clock();
-                self.process.answer(now, &mut self.facts)
+                self.process.answer(now, &mut self.facts).and_then(|survival| match survival {
+                    Survival::Lives => Ok(()),
+                    Survival::Died => self.restart(),
+                })
             }
             Next::Task => self.do_task(),
         };
@@ -269,7 +279,7 @@ impl<'a> World<'a> {
             Task::Publish(client) => self.publish(client),
             Task::Written(client, life) => self.written(client, life),
             Task::ReadOn(client, life) => self.read_on(client, life),
-            Task::Trouble(place) => self.trouble(place),
+            Task::Trouble(place) => return self.trouble(place),
             Task::Notice(connection, side) => self.notice(connection, side),
             Task::Haunt => self.appear(),
             Task::EndGhost(connection) => self.end_ghost(connection),
@@ -338,7 +348,7 @@ impl<'a> World<'a> {
         if self.now < self.log.slow_until {
             append += self.chance.log.duration(&SLOW_COMMIT);
         }
-        let fate = if self.log.failures > 0 { super::server::Fate::Refused } else { Default::default() };
+        let fate = if self.log.failures > 0 { Fate::Refused } else { Default::default() };
         Pace { append, read, fate }
     }
 }

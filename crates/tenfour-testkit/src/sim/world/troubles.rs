@@ -13,6 +13,7 @@ use super::{
 use crate::sim::{
     ClientId, Fact, Fault, Forgery, MessageId,
     client::LastWrite,
+    judge::Verdict,
     link::{Cargo, Kind},
     options::{Dialect, Trouble},
 };
@@ -33,9 +34,9 @@ impl World<'_> {
         self.enter(after, Task::Trouble(place));
     }
 
-    pub(super) fn trouble(&mut self, place: u8) {
+    pub(super) fn trouble(&mut self, place: u8) -> Verdict {
         if self.is_healing() {
-            return;
+            return Ok(());
         }
         self.enter_trouble(place);
         match self.plan.every[usize::from(place)].0 {
@@ -43,7 +44,7 @@ impl World<'_> {
             Trouble::HalfOpen => self.half_open(),
             Trouble::EarlyReturn => self.return_early(),
             Trouble::Crash => self.crash_someone(),
-            Trouble::Restart => self.restart(),
+            Trouble::Restart => return self.restart(),
             Trouble::ClockJump => self.jump(),
             Trouble::SlowReader => self.slow_down(),
             Trouble::StalledReader => self.stall(),
@@ -60,6 +61,7 @@ impl World<'_> {
             Trouble::Revocation => self.revoke(),
             Trouble::Forgery => self.forge(),
         }
+        Ok(())
     }
 
     fn some_client(&mut self) -> ClientId {
@@ -128,24 +130,9 @@ impl World<'_> {
         self.flush_client(client);
     }
 
-    fn restart(&mut self) {
-        self.faults.count(Fault::Restart);
-        let epoch = self.process.epoch() + 1;
-        self.process = self.process.restarted(epoch);
-        self.sockets.restart();
-        for place in 0..self.links.len() {
-            let link = &self.links[place];
-            // What a stock client gets names no epoch, so nothing of the old one may come to it later.
-            if link.server_end == End::Open || link.dialect == Dialect::SocketIo {
-                self.lose_server_end(place);
-            }
-        }
-        self.facts.push(Fact::Started { epoch });
-    }
-
     /// A machine whose process has died ends its streams; what it had sent before may still arrive. Of datagrams nobody
     /// hears anything.
-    fn lose_server_end(&mut self, place: usize) {
+    pub(super) fn lose_server_end(&mut self, place: usize) {
         self.links[place].server_end = End::Gone;
         self.links[place].due = None;
         self.links[place].up.clear();
