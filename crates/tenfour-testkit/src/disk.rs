@@ -171,6 +171,12 @@ impl FaultyDisk {
         self.machine().image.set_syncs(syncs);
     }
 
+    /// Forgets every failure that was ordered, the capacity and the lies. Power that has failed is not given back:
+    /// [`FaultyDisk::cut_power`] does that.
+    pub fn heal(&self) {
+        self.machine().heal();
+    }
+
     /// How many calls there were, failed ones included.
     #[must_use]
     pub fn calls(&self) -> u64 {

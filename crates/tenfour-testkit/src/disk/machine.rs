@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io};
 
-use super::{Call, Unsynced, image::Image};
+use super::{Call, Syncs, Unsynced, image::Image};
 
 /// A disk, and who uses it.
 #[derive(Debug)]
@@ -76,6 +76,19 @@ impl Machine {
         self.end_processes();
         self.image.lose_power(unsynced);
         self.power = Power::On;
+        self.forget_failures();
+    }
+
+    pub(super) fn heal(&mut self) {
+        if self.is_powered() {
+            self.power = Power::On;
+        }
+        self.forget_failures();
+        self.image.set_capacity(None);
+        self.image.set_syncs(Syncs::Honest);
+    }
+
+    fn forget_failures(&mut self) {
         self.failures.clear();
         self.next_failures.clear();
     }

@@ -289,3 +289,19 @@ fn the_same_calls_have_the_same_outcome() -> io::Result<()> {
     assert_eq!(disk.contents("a"), twin.contents("a"));
     Ok(())
 }
+
+#[test]
+fn healed_it_does_what_it_should() -> io::Result<()> {
+    let (disk, _, file) = with_file(0, "a", b"old");
+    disk.cut_power_in(1);
+    disk.fail_in(1, io::ErrorKind::Other);
+    disk.fail_next(Call::Write, io::ErrorKind::Other);
+    disk.set_capacity(Some(0));
+    disk.set_syncs(Syncs::Lie);
+    disk.heal();
+    file.write_at(&[1; SECTOR], 0)?;
+    file.sync_data()?;
+    disk.cut_power(Unsynced::Lost);
+    assert_eq!(disk.contents("a"), Some(vec![1; SECTOR]));
+    Ok(())
+}
