@@ -9,9 +9,15 @@ use std::{
 use crate::server::{ANY_PORT, Server, tenfour};
 
 fn get(server: &Server, path: &str) -> String {
+    get_with(server, path, "")
+}
+
+/// With more lines for the request's head, each with its end.
+fn get_with(server: &Server, path: &str, headers: &str) -> String {
     let address = server.address;
     let mut stream = TcpStream::connect(address).expect("it listens");
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").expect("sent");
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}\r\n")
+        .expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     answer
@@ -28,6 +34,8 @@ fn every_file_of_the_page_is_served_under_the_policy() {
         ("/", "text/html; charset=utf-8", "<!doctype html>"),
         ("/app.js", "text/javascript; charset=utf-8", "import"),
         ("/client.js", "text/javascript; charset=utf-8", "class Connection"),
+        ("/tenfour.js", "text/javascript; charset=utf-8", "export function reliable("),
+        ("/tenfour.d.ts", "application/typescript; charset=utf-8", "export function reliable<"),
         ("/timeline.js", "text/javascript; charset=utf-8", "class Timeline"),
         ("/style.css", "text/css; charset=utf-8", "prefers-color-scheme: dark"),
         ("/icon.svg", "image/svg+xml", "<svg"),
@@ -44,6 +52,11 @@ fn every_file_of_the_page_is_served_under_the_policy() {
             assert!(head.contains(header), "{path} has no {header}: {head}");
         }
         assert!(body.contains(word), "{path}");
+        let tag = head.lines().find_map(|line| line.strip_prefix("etag: ")).expect("a tag");
+        let again = get_with(&server, path, &format!("if-none-match: \"other\", W/{tag}\r\n"));
+        assert!(again.starts_with("HTTP/1.1 304 ") && again.contains(tag), "{path}: {again}");
+        let other = get_with(&server, path, "if-none-match: \"other\"\r\n");
+        assert!(other.starts_with("HTTP/1.1 200 "), "{path}: {other}");
     }
     assert!(get(&server, "/nowhere").starts_with("HTTP/1.1 404 "));
 }
