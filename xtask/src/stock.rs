@@ -13,7 +13,7 @@ use tenfour_testkit::stock::{self, Error, Stock};
 use crate::tools::{cargo, check, find, read, root, succeeds};
 
 /// Folders of the tests. The conformance suites come first: with them, the others make sense.
-const SUITES: [&str; 3] = ["conformance", "node", "browser"];
+const SUITES: [&str; 4] = ["conformance", "node", "companion", "browser"];
 /// Milliseconds that Node's runner gives a file.
 const FILE_TIMEOUT: u32 = 300_000;
 
