@@ -19,9 +19,8 @@ const TARGET: &str = "target/mutants";
 /// How many worlds run at a time.
 const THREADS: usize = 2;
 /// What no world can show yet, and why.
-const LATER: &[(&str, &str)] = &[
-    ("ForgottenTakenForNew", "no world lives as long as producers are remembered"),
-];
+const LATER: &[(&str, &str)] =
+    &[("ForgottenTakenForNew", "no world lives as long as producers are remembered")];
 /// Plants nothing.
 const CONTROL: &str = "none";
 

@@ -304,8 +304,7 @@ impl Idempotency {
     }
 
     /// The log's answer to an append; `false`, and nothing changes, if it is to none of these.
-    pub fn committed(&mut self, now: Now, ticket: Ticket, result: &Result<Vec<Entry>, AppendError>) -> bool {
-        let _ = now;
+    pub fn committed(&mut self, ticket: Ticket, result: &Result<Vec<Entry>, AppendError>) -> bool {
         let Some((_, keys)) = self.appending.take_if(|(appending, _)| *appending == ticket) else {
             return false;
         };
