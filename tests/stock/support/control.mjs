@@ -1,0 +1,23 @@
+// JSON over HTTP, which is how tests and publishers speak with the application.
+import { request } from "node:http";
+
+/** An exchange. An answer that is no success rejects with its `status` and what it says. */
+export function askJson(agent, url, method, body) {
+  return new Promise((resolve, reject) => {
+    const headers = { "content-type": "application/json" };
+    const asked = request(url, { agent, method, headers, timeout: 10_000 }, async (response) => {
+      try {
+        let text = "";
+        for await (const chunk of response) text += chunk;
+        const answer = text ? JSON.parse(text) : {};
+        if (response.statusCode === 200) return resolve(answer);
+        reject(Object.assign(new Error(answer.error ?? text), { status: response.statusCode }));
+      } catch (error) {
+        reject(error);
+      }
+    });
+    asked.on("timeout", () => asked.destroy(new Error(`no answer from ${url} in time`)));
+    asked.on("error", reject);
+    asked.end(body && JSON.stringify(body));
+  });
+}
