@@ -92,6 +92,8 @@ pub enum DisconnectReason {
     ClientDisconnect,
     /// The server took it out of the namespace.
     ServerDisconnect,
+    /// Its client came back on another connection, and goes on there with its session.
+    TakenOver,
     /// Its connection ended.
     Connection(CloseReason),
 }
@@ -101,6 +103,7 @@ impl fmt::Display for DisconnectReason {
         match self {
             Self::ClientDisconnect => f.write_str("client namespace disconnect"),
             Self::ServerDisconnect => f.write_str("server namespace disconnect"),
+            Self::TakenOver => f.write_str("taken over"),
             Self::Connection(reason) => reason.fmt(f),
         }
     }

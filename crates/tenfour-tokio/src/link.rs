@@ -211,8 +211,8 @@ impl Link {
                 self.sockets.lock().push(socket.clone());
                 socket.enqueue(Item::Connect { cost })
             }
-            Err(error) => {
-                self.refuse(namespace, &error);
+            Err(refusal) => {
+                self.refuse(namespace, &refusal.to_error());
                 self.pass_over(cost)
             }
         }

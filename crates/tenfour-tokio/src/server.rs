@@ -1,8 +1,8 @@
 //! A server: its connections, its namespaces, and the application on it.
 
 use crate::{
-    Application, Config, NamespaceError, ResponseBody, Space, clock::Clock, handshake::Handshake, http,
-    link::Link, native, space::Spaces, websocket::SocketTask,
+    Application, Config, Declaration, NamespaceError, ResponseBody, Space, clock::Clock,
+    handshake::Handshake, http, link::Link, native, space::Spaces, websocket::SocketTask,
 };
 use ::http::{Request, Response, request::Parts};
 use bytes::Bytes;
@@ -50,13 +50,13 @@ pub(crate) struct Shared {
 }
 
 impl Server {
-    /// A server for an application. The namespaces of `rules` are known to the application by the place of their rule.
+    /// A server for an application. The namespaces are known to the application by the place of their declaration.
     ///
     /// # Errors
-    /// If a namespace may not be called so.
+    /// If a namespace may not be called so, or its log cannot be opened.
     pub fn new(
         config: Config,
-        rules: impl IntoIterator<Item = Rule>,
+        declarations: impl IntoIterator<Item: Into<Declaration>>,
         application: Arc<dyn Application>,
     ) -> Result<Self, NamespaceError> {
         let clock = Clock::start();
@@ -66,10 +66,9 @@ impl Server {
             clock,
             runtime: OnceLock::new(),
         };
-        let spaces = Spaces::new(config.namespace.clone(), config.namespaces.clone(), Arc::new(native));
-        for rule in rules {
-            spaces.declare(rule)?;
-        }
+        let declarations = declarations.into_iter().map(Into::into);
+        let (limits, registry) = (config.namespace.clone(), config.namespaces.clone());
+        let spaces = Spaces::new(limits, registry, Arc::new(native), declarations)?;
         let shared = Shared {
             config,
             application,

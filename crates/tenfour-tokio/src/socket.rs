@@ -102,6 +102,18 @@ pub enum RequestError {
     TooMany(broker::RequestError),
 }
 
+/// Why a socket's rooms or data were not changed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// It cannot join the room.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// Its data cannot be so.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
 impl Socket {
     pub(crate) fn new(link: Arc<Link>, space: Arc<Space>, auth: Option<ByteString>) -> Self {
         let concurrency = Concurrency::new(link.server.application.concurrency(&space));
@@ -220,14 +232,18 @@ impl Socket {
     ///
     /// # Errors
     /// If it has left, the name is too long, or there are too many rooms.
-    pub fn join(&self, room: &str) -> Result<bool, JoinError> {
-        self.inner.space.lock().join(self.inner.id, room)
+    #[expect(clippy::unused_async, reason = "a membership that outlives the connection has to be committed")]
+    pub async fn join(&self, room: &str) -> Result<bool, ChangeError> {
+        Ok(self.inner.space.lock().join(self.inner.id, room)?)
     }
 
     /// Leaves a room: `false` if it was not in it.
-    #[must_use = "it may not have been in the room"]
-    pub fn leave(&self, room: &str) -> bool {
-        self.inner.space.lock().leave(self.inner.id, room)
+    ///
+    /// # Errors
+    /// If it was not committed.
+    #[expect(clippy::unused_async, reason = "a membership that outlives the connection has to be committed")]
+    pub async fn leave(&self, room: &str) -> Result<bool, ChangeError> {
+        Ok(self.inner.space.lock().leave(self.inner.id, room))
     }
 
     /// The rooms that it is in, the room of its own id first; none after it has left.
@@ -251,17 +267,18 @@ impl Socket {
     ///
     /// # Errors
     /// If the socket has left, or the text is too long.
-    pub fn set_data(&self, data: ByteString) -> Result<(), DataError> {
+    #[expect(clippy::unused_async, reason = "data that outlives the connection has to be committed")]
+    pub async fn set_data(&self, data: ByteString) -> Result<(), ChangeError> {
         let mut guard = self.inner.space.lock();
         if let State::Joining { data: early } = &mut *self.inner.state.lock() {
             let (length, limit) = (data.len(), guard.limits().data_bytes);
             if length > limit {
-                return Err(DataError::TooLong { length, limit });
+                return Err(DataError::TooLong { length, limit }.into());
             }
             *early = Some(data);
             return Ok(());
         }
-        guard.set_data(self.inner.id, data)
+        Ok(guard.set_data(self.inner.id, data)?)
     }
 
     /// Takes the socket out of its namespace; its connection stays. Its client does not come back by itself.

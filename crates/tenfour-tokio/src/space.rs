@@ -3,7 +3,7 @@
 use crate::{
     Socket,
     clock::Clock,
-    native::{Context, Hub},
+    native::{Context, Hub, LogError, LogFactory},
 };
 use bytestring::ByteString;
 use parking_lot::{Mutex, MutexGuard};
@@ -11,7 +11,7 @@ use std::{
     collections::HashMap,
     fmt,
     ops::{Deref, DerefMut},
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 use tenfour_broker::{
@@ -45,11 +45,17 @@ impl fmt::Debug for Space {
 }
 
 impl Space {
-    fn new(name: ByteString, rule: RuleIndex, limits: Limits, native: Arc<Context>) -> Self {
+    fn new(
+        name: ByteString,
+        rule: RuleIndex,
+        limits: Limits,
+        native: Arc<Context>,
+        terms: Arc<Terms>,
+    ) -> Self {
         let seed = getrandom::u64().expect("the system has randomness");
         let namespace = Namespace::new(name.clone(), limits, seed);
         let state = Mutex::new(State { namespace, waiting: HashMap::new() });
-        Self { name, rule, clock: native.clock, hub: Hub::new(native), state }
+        Self { name, rule, clock: native.clock, hub: Hub::new(native, terms), state }
     }
 
     /// The namespace's name.
@@ -99,6 +105,11 @@ impl Space {
     pub async fn publish(self: &Arc<Self>, publication: Publication) -> Result<Receipt, PublishError> {
         let published = self.hub.publish(self, publication)?;
         published.await.expect("the namespace is here, and with it who answers")
+    }
+
+    /// Opens the log, if it is one that may fail: from then on it is there.
+    fn open_log(self: &Arc<Self>) -> Result<(), LogError> {
+        if self.hub.terms().is_eager() { self.hub.open(self).map(drop) } else { Ok(()) }
     }
 
     pub(crate) fn hub(&self) -> &Hub {
@@ -189,9 +200,41 @@ impl Drop for Guard<'_> {
     }
 }
 
+/// A namespace, or a family of them, as it is declared: by which names there is one, and what holds there.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Declaration {
+    /// The names.
+    pub rule: Rule,
+    /// Where the logs come from: [`native::Config::log`](crate::native::Config::log).
+    pub log: Option<LogFactory>,
+}
+
+impl From<Rule> for Declaration {
+    fn from(rule: Rule) -> Self {
+        Self { rule, log: None }
+    }
+}
+
+/// What holds in the namespaces of a rule.
+pub(crate) struct Terms {
+    pub(crate) log: LogFactory,
+}
+
+impl Terms {
+    /// Whether the log is opened before the namespace is used.
+    fn is_eager(&self) -> bool {
+        self.log.is_eager
+    }
+}
+
 /// The namespaces of a server.
 pub(crate) struct Spaces {
     registry: Mutex<Registry<Arc<Space>>>,
+    /// By the place of their rule.
+    terms: Vec<Arc<Terms>>,
+    /// Dynamic namespaces that nobody is in any more. Whoever still holds one holds its log: it is the one of its name then.
+    abandoned: Mutex<HashMap<ByteString, Weak<Space>>>,
     limits: Limits,
     native: Arc<Context>,
 }
@@ -203,11 +246,66 @@ pub enum NamespaceError {
     /// A namespace's name begins with a slash.
     #[error("the namespace name {0:?} does not begin with '/'")]
     Name(String),
+    /// Its log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Why a client cannot be in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConnectRefusal {
+    /// There is no such namespace.
+    #[error("there is no such namespace")]
+    Unknown,
+    /// There are too many that came to be when someone connected.
+    #[error("there are too many namespaces; come back later")]
+    TooMany,
+    /// Its log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl ConnectRefusal {
+    /// What a client is told, which learns nothing of the server's disks.
+    pub(crate) fn to_error(&self) -> ConnectError {
+        match self {
+            Self::Unknown => ConnectError::invalid_namespace(),
+            Self::TooMany => ConnectError::new("Too many namespaces"),
+            Self::Log(_) => ConnectError::new("Namespace is not available"),
+        }
+    }
 }
 
 impl Spaces {
-    pub(crate) fn new(limits: Limits, registry: RegistryLimits, native: Arc<Context>) -> Self {
-        Self { registry: Mutex::new(Registry::new(registry, WhenEmpty::Remove)), limits, native }
+    /// The declared namespaces. Those that have one name are there from now on, and their logs, where they may fail, are open.
+    pub(crate) fn new(
+        limits: Limits,
+        registry: RegistryLimits,
+        native: Arc<Context>,
+        declarations: impl IntoIterator<Item = Declaration>,
+    ) -> Result<Self, NamespaceError> {
+        let mut registry = Registry::new(registry, WhenEmpty::Remove);
+        let mut terms = Vec::new();
+        for Declaration { rule, log } in declarations {
+            let own = Arc::new(Terms { log: log.unwrap_or_else(|| native.config.log.clone()) });
+            terms.push(Arc::clone(&own));
+            let Rule::Exact(name) = &rule else {
+                registry.declare(rule);
+                continue;
+            };
+            let name = name.clone();
+            if !name.starts_with('/') {
+                return Err(NamespaceError::Name(name.to_string()));
+            }
+            let index = registry.declare(rule);
+            let space = Space::new(name.clone(), index, limits.clone(), native.clone(), own);
+            let space = Arc::new(space);
+            space.open_log()?;
+            // An exact rule has no quota.
+            let _ = registry.create(&name, index, space);
+        }
+        Ok(Self { registry: Mutex::new(registry), terms, abandoned: Mutex::default(), limits, native })
     }
 
     /// What the native protocol has in common in all of them.
@@ -215,40 +313,52 @@ impl Spaces {
         &self.native
     }
 
-    pub(crate) fn declare(&self, rule: Rule) -> Result<RuleIndex, NamespaceError> {
-        let mut registry = self.registry.lock();
-        let Rule::Exact(name) = &rule else { return Ok(registry.declare(rule)) };
-        let name = name.clone();
-        if !name.starts_with('/') {
-            return Err(NamespaceError::Name(name.to_string()));
+    /// The namespace that a client connects to, which counts it in until [`leave`](Self::leave).
+    pub(crate) fn connect(
+        &self,
+        name: &ByteString,
+        auth: Option<&str>,
+    ) -> Result<Arc<Space>, ConnectRefusal> {
+        let space = self.find_or_create(name, auth)?;
+        // Not under the registry's lock: who connects to another namespace doesn't wait for this one's log.
+        match space.open_log() {
+            Ok(()) => Ok(space),
+            Err(error) => {
+                tracing::error!(namespace = %name, %error, "a client is turned away");
+                self.leave(&space);
+                Err(error.into())
+            }
         }
-        let index = registry.declare(rule);
-        let space = Arc::new(Space::new(name.clone(), index, self.limits.clone(), self.native.clone()));
-        // An exact rule has no quota.
-        let _ = registry.create(&name, index, space);
-        Ok(index)
     }
 
-    /// The namespace that a client connects to, which counts it in until [`leave`](Self::leave).
-    pub(crate) fn connect(&self, name: &ByteString, auth: Option<&str>) -> Result<Arc<Space>, ConnectError> {
+    fn find_or_create(&self, name: &ByteString, auth: Option<&str>) -> Result<Arc<Space>, ConnectRefusal> {
         let mut registry = self.registry.lock();
         let mut decision = registry.connect(name, auth);
         if let Connect::Create(rule) = decision {
-            let owned = ByteString::from(&**name);
-            let space = Arc::new(Space::new(owned, rule, self.limits.clone(), self.native.clone()));
+            let abandoned = self.abandoned.lock().remove(name).and_then(|space| space.upgrade());
+            let space = abandoned.unwrap_or_else(|| {
+                let terms = Arc::clone(&self.terms[rule.get()]);
+                let owned = ByteString::from(&**name);
+                Arc::new(Space::new(owned, rule, self.limits.clone(), self.native.clone(), terms))
+            });
             // The lock is held since the decision, so there is still room for it.
             let _ = registry.create(name, rule, space);
             decision = registry.connect(name, auth);
         }
         match decision {
             Connect::Existing(space) => Ok(space),
-            Connect::QuotaExceeded => Err(ConnectError::new("Too many namespaces")),
-            _ => Err(ConnectError::invalid_namespace()),
+            Connect::QuotaExceeded => Err(ConnectRefusal::TooMany),
+            _ => Err(ConnectRefusal::Unknown),
         }
     }
 
     pub(crate) fn leave(&self, space: &Space) {
-        self.registry.lock().leave(&space.name);
+        let mut registry = self.registry.lock();
+        if let Some(gone) = registry.leave(&space.name) {
+            let mut abandoned = self.abandoned.lock();
+            abandoned.retain(|_, space| space.strong_count() > 0);
+            abandoned.insert(gone.name.clone(), Arc::downgrade(&gone));
+        }
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Space>> {

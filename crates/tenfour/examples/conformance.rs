@@ -146,8 +146,9 @@ fn rooms(lab: Namespace) -> Namespace {
         socket.join(&room).await?;
         Ok(())
     })
-    .on("leave", async |socket: Socket, room: String| {
-        socket.leave(&room).await;
+    .on("leave", async |socket: Socket, room: String| -> HandlerResult {
+        socket.leave(&room).await?;
+        Ok(())
     })
     .on("rooms", async |socket: Socket| Ack((socket.rooms(),)))
     .on("to", async |socket: Socket, room: String, event: String, Rest(args): Rest| -> HandlerResult {
@@ -220,7 +221,7 @@ fn order(lab: Namespace) -> Namespace {
         order.inversions += u64::from(number != order.next);
         order.next = number.wrapping_add(1);
         order.count += 1;
-        socket.set_data(&order)?;
+        socket.set_data(&order).await?;
         Ok(order)
     })
     .on("tell", async |State(told): State<Told>, number: u64| told.lock().await.push(number))
@@ -229,7 +230,7 @@ fn order(lab: Namespace) -> Namespace {
 
 fn data(lab: Namespace) -> Namespace {
     lab.on("set-data", async |socket: Socket, Data(data): Data<Value>| -> HandlerResult {
-        socket.set_data(&data)?;
+        socket.set_data(&data).await?;
         Ok(())
     })
     .on("get-data", async |socket: Socket| -> HandlerResult<Value> { Ok(socket.data()?.unwrap_or_default()) })

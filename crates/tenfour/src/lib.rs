@@ -33,8 +33,8 @@ pub use socket::{EmitError, RequestError, SetDataError, Socket};
 pub use value::Value;
 
 pub use tenfour_tokio::{
-    Cookie, DisconnectReason, Handshake, Origins, PeerAddress, RequestError as NoAnswer, SameSite,
-    TryEmitError,
+    ChangeError, Cookie, DisconnectReason, Handshake, Origins, PeerAddress, RequestError as NoAnswer,
+    SameSite, TryEmitError,
     broker::{self, JoinError, SocketId},
     delivery,
     native::rustls,

@@ -20,8 +20,8 @@ use thiserror::Error;
 pub use tenfour_tokio::{
     broker::channel::Receipt,
     native::{
-        Config, Grants, Identity, Listener, LogFactory, NativeSession, Rejection, RequestError, SessionId,
-        log,
+        Config, Grants, Identity, Listener, LogError, LogFactory, NativeSession, Rejection, RequestError,
+        SessionId, log,
     },
     node::native as node,
 };
@@ -90,6 +90,18 @@ impl ServerBuilder {
     #[must_use]
     pub fn log(mut self, make: impl Fn(&str) -> Box<dyn Log> + Send + Sync + 'static) -> Self {
         self.config.native.log = LogFactory::new(make);
+        self
+    }
+
+    /// [`log`](Self::log) for logs that it may be impossible to open: each is opened before its namespace is used. The one of a
+    /// namespace with a name of its own is opened by [`build`](Self::build), which fails with what `open` says; a dynamic
+    /// namespace's when the first client comes, who is turned away then.
+    #[must_use]
+    pub fn try_log<E: std::fmt::Display>(
+        mut self,
+        open: impl Fn(&str) -> Result<Box<dyn Log>, E> + Send + Sync + 'static,
+    ) -> Self {
+        self.config.native.log = LogFactory::fallible(open);
         self
     }
 

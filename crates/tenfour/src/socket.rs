@@ -8,8 +8,8 @@ use bytestring::ByteString;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt, sync::Arc, time::Duration};
 use tenfour_tokio::{
-    self as tokio_adapter, Handshake, Space, TryEmitError,
-    broker::{Body, DataError, JoinError, Message, SocketId},
+    self as tokio_adapter, ChangeError, Handshake, Space, TryEmitError,
+    broker::{Body, Message, SocketId},
     node::Delivery,
     wire::{
         json,
@@ -79,7 +79,7 @@ pub enum SetDataError {
     Binary,
     /// The socket does not take it.
     #[error(transparent)]
-    Refused(#[from] DataError),
+    Refused(#[from] ChangeError),
 }
 
 impl Socket {
@@ -178,26 +178,20 @@ impl Socket {
         read_answer(answer).map_err(RequestError::Answer)
     }
 
-    /// Joins a room: `false` if it was in it before. It is async for the day when membership outlives the connection, and
-    /// has to be committed.
+    /// Joins a room: `false` if it was in it before.
     ///
     /// # Errors
     /// If it has left the namespace, the room's name is too long, or there are too many rooms.
-    #[expect(
-        clippy::unused_async,
-        reason = "membership that outlives the connection will have to be committed"
-    )]
-    pub async fn join(&self, room: &str) -> Result<bool, JoinError> {
-        self.raw.join(room)
+    pub async fn join(&self, room: &str) -> Result<bool, ChangeError> {
+        self.raw.join(room).await
     }
 
     /// Leaves a room: `false` if it was not in it.
-    #[expect(
-        clippy::unused_async,
-        reason = "membership that outlives the connection will have to be committed"
-    )]
-    pub async fn leave(&self, room: &str) -> bool {
-        self.raw.leave(room)
+    ///
+    /// # Errors
+    /// If it was not committed.
+    pub async fn leave(&self, room: &str) -> Result<bool, ChangeError> {
+        self.raw.leave(room).await
     }
 
     /// The rooms that it is in, the room of its own id first; none after it has left.
@@ -219,12 +213,12 @@ impl Socket {
     ///
     /// # Errors
     /// If it cannot be written as JSON, is too large, or the socket has left.
-    pub fn set_data<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), SetDataError> {
+    pub async fn set_data<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), SetDataError> {
         let (text, attachments) = json::to_string(data).map_err(SetDataError::Json)?;
         if !attachments.is_empty() {
             return Err(SetDataError::Binary);
         }
-        Ok(self.raw.set_data(text.into())?)
+        Ok(self.raw.set_data(text.into()).await?)
     }
 
     /// Everyone else in a room.

@@ -98,8 +98,8 @@ async fn rooms_choose_each_socket_once() {
         assert_eq!(ids(&chosen.fetch_sockets()), expected, "{chosen:?}");
         assert_eq!(chosen.emit("x", &()).unwrap().queued, expected.len(), "{chosen:?}");
     }
-    assert!(a.leave("1").await);
-    assert!(!a.leave("1").await);
+    assert!(a.leave("1").await.unwrap());
+    assert!(!a.leave("1").await.unwrap());
     assert_eq!(a.rooms(), [a.id().to_string(), "2".to_owned()]);
 }
 
@@ -123,7 +123,7 @@ async fn sockets_are_fetched_with_their_rooms_and_data() {
     let (server, mut sockets) = start().await;
     let [(_x, a), (_y, b)] = join::<2>(&server, &mut sockets).await;
     a.join("r").await.unwrap();
-    a.set_data(&("name", 5)).unwrap();
+    a.set_data(&("name", 5)).await.unwrap();
     let fetched = everyone(&server).to("r").fetch_sockets();
     assert_eq!(ids(&fetched), set(&[&a]));
     assert_eq!(fetched[0].rooms(), [a.id().to_string(), "r".to_owned()]);

@@ -69,7 +69,7 @@ async fn a_handler_may_await_an_answer_of_its_own_client() {
     let namespace = Namespace::new("/")
         .on_connect(async |socket: Socket| -> HandlerResult<()> {
             let name: String = socket.emit_with_ack("who", &()).await?;
-            Ok(socket.set_data(&name)?)
+            Ok(socket.set_data(&name).await?)
         })
         .on("ask", async |socket: Socket| -> HandlerResult<(String, u64)> {
             let name: Option<String> = socket.data()?;

@@ -141,7 +141,7 @@ async fn a_handle_does_nothing_in_the_name_of_a_successor() {
     assert!(matches!(old.emit("x", &()).await, Err(EmitError::Disconnected)));
     assert!(matches!(old.try_emit("x", &()), Err(EmitError::Disconnected)));
     assert!(old.join("r").await.is_err());
-    assert!(old.set_data(&1).is_err());
+    assert!(old.set_data(&1).await.is_err());
     assert!(new.is_connected());
     client.send_text("421[\"echo\",1]").await.unwrap();
     client.expect_text("431[1]").await.unwrap();

@@ -1,10 +1,11 @@
 //! A log that commits elsewhere, and answers when it has.
 
 use super::NativeServer;
-use crate::server::soon;
+use crate::server::{TestServer, quiet, soon, until};
 use std::{
+    collections::HashSet,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     task::Waker,
@@ -12,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tenfour::{
-    Server,
+    BuildError, Namespace, Server,
     native::log::{
         Completion, Epoch, History, Log, Memory, Offset, Page, Query, ReadError, Record, Retention, Ticket,
         WallTime,
@@ -86,4 +87,57 @@ async fn what_is_committed_elsewhere_is_answered_when_it_is() {
         assert_eq!(receipt.offset, Offset::new(number));
     }
     assert!(begin.elapsed() < Duration::from_secs(4), "eight commits took {:?}", begin.elapsed());
+}
+
+/// Logs in memory; the second of each name, and those of namespaces whose name holds `broken`, cannot be opened.
+fn some_cannot_be_opened() -> impl Fn(&str) -> Result<Box<dyn Log>, String> + Send + Sync {
+    let opened = Mutex::new(HashSet::new());
+    move |namespace| {
+        if namespace.contains("broken") || !opened.lock().unwrap().insert(namespace.to_owned()) {
+            return Err(format!("no room for {namespace}"));
+        }
+        Ok(Box::new(Memory::new(Epoch::new(1), Retention::default())))
+    }
+}
+
+#[test]
+fn a_server_whose_log_cannot_be_opened_is_not_built() {
+    let builder = Server::builder().namespace(Namespace::new("/")).namespace(Namespace::new("/broken"));
+    let error = builder.try_log(some_cannot_be_opened()).build().unwrap_err();
+    assert!(matches!(error, BuildError::Namespace(_)), "{error:?}");
+    let told = r#"the log of the namespace "/broken" cannot be opened: no room for /broken"#;
+    assert_eq!(error.to_string(), told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dynamic_namespace_without_its_log_turns_clients_away() {
+    let server = TestServer::start(
+        quiet()
+            .namespace(Namespace::matching("/{name}").unwrap())
+            .try_log(some_cannot_be_opened())
+            .open_to_all(),
+    )
+    .await;
+    let mut client = server.open().await;
+    for _ in 0..2 {
+        client.send_text("40/broken,").await.unwrap();
+        client.expect_text(r#"44/broken,{"message":"Namespace is not available"}"#).await.unwrap();
+        assert!(server.handle.namespace("/broken").is_err(), "there is no such namespace");
+    }
+    client.connect("/whole", None).await.unwrap();
+    assert!(server.handle.publish("/whole", "news", "event", &1).await.is_ok());
+}
+
+/// Its log can't be opened a second time while somebody holds the first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dynamic_namespace_that_is_still_held_is_the_one_that_comes_back() {
+    let namespace = Namespace::matching("/{name}").unwrap();
+    let server = TestServer::start(quiet().namespace(namespace).try_log(some_cannot_be_opened())).await;
+    let mut client = server.open().await;
+    client.connect("/room", None).await.unwrap();
+    let held = server.handle.namespace("/room").unwrap();
+    client.send_text("41/room,").await.unwrap();
+    until("nobody to be in it", || server.handle.namespace("/room").is_err()).await;
+    client.connect("/room", None).await.unwrap();
+    assert_eq!(held.fetch_sockets().len(), 1, "who held it has it");
 }

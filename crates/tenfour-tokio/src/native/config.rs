@@ -3,6 +3,7 @@ use tenfour_delivery::number::Epoch;
 use tenfour_log::{Log, Memory, Retention};
 use tenfour_node::native as node;
 use tenfour_session::native as session;
+use thiserror::Error;
 
 /// How the native protocol is served. Every limit is finite.
 #[derive(Clone, Debug)]
@@ -38,16 +39,42 @@ impl Default for Config {
     }
 }
 
-/// What makes the log of a namespace when it is first needed.
+/// What makes the log of a namespace.
 #[derive(Clone)]
-pub struct LogFactory(Arc<Make>);
+pub struct LogFactory {
+    make: Arc<Make>,
+    /// Whether a log is made before its namespace is used, so that whoever uses it finds it made.
+    pub(crate) is_eager: bool,
+}
 
-type Make = dyn Fn(&str) -> Box<dyn Log> + Send + Sync;
+type Make = dyn Fn(&str) -> Result<Box<dyn Log>, LogError> + Send + Sync;
+
+/// The log of a namespace cannot be opened, so that there is no such namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the log of the namespace {namespace:?} cannot be opened: {problem}")]
+pub struct LogError {
+    /// The namespace.
+    pub namespace: String,
+    /// What is wrong, and what to do about it.
+    pub problem: String,
+}
 
 impl LogFactory {
-    /// Logs of your own; `make` is given the namespace's name.
+    /// Logs of your own, each made when it is first needed; `make` is given the namespace's name.
     pub fn new(make: impl Fn(&str) -> Box<dyn Log> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(make))
+        Self { make: Arc::new(move |namespace| Ok(make(namespace))), is_eager: false }
+    }
+
+    /// Logs of your own that it may be impossible to open: each is opened before its namespace is used, and without it there
+    /// is no such namespace. `open` says what is wrong.
+    pub fn fallible<E: fmt::Display>(
+        open: impl Fn(&str) -> Result<Box<dyn Log>, E> + Send + Sync + 'static,
+    ) -> Self {
+        let make = move |namespace: &str| {
+            open(namespace)
+                .map_err(|error| LogError { namespace: namespace.to_owned(), problem: error.to_string() })
+        };
+        Self { make: Arc::new(make), is_eager: true }
     }
 
     /// Logs in memory, which last as long as the server: after a restart, clients are told what is lost.
@@ -56,9 +83,34 @@ impl LogFactory {
         Self::new(move |_| Box::new(Memory::new(new_epoch(), retention.clone())))
     }
 
-    pub(super) fn make(&self, namespace: &str) -> Box<dyn Log> {
-        (self.0)(namespace)
+    pub(super) fn make(&self, namespace: &str) -> Result<Box<dyn Log>, LogError> {
+        (self.make)(namespace)
     }
+}
+
+/// What the folder of a namespace's log is called. Two namespaces never share one, on no file system: what is not a small letter, a
+/// digit or `-` is written as `_` and two digits for each of its bytes.
+///
+/// ```
+/// use tenfour_tokio::native::folder_of;
+///
+/// assert_eq!(folder_of("/"), "_2f");
+/// assert_eq!(folder_of("/tenant-7"), "_2ftenant-7");
+/// assert_ne!(folder_of("/Lobby"), folder_of("/lobby"));
+/// ```
+#[must_use]
+pub fn folder_of(namespace: &str) -> String {
+    let mut folder = String::with_capacity(namespace.len() + 8);
+    for byte in namespace.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' => folder.push(char::from(byte)),
+            _ => {
+                use fmt::Write as _;
+                write!(folder, "_{byte:02x}").expect("a text takes everything");
+            }
+        }
+    }
+    folder
 }
 
 impl fmt::Debug for LogFactory {

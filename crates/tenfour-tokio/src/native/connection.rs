@@ -1,7 +1,7 @@
 //! The task of one connection: it reads what comes, writes what is queued, and keeps the session's time.
 
 use super::pipe::Pipe;
-use crate::{Space, server::Shared};
+use crate::{ConnectRefusal, Space, server::Shared};
 use futures_util::task::AtomicWaker;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
@@ -193,15 +193,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 space.hub().join(&space, &self.peer, hello);
                 self.space = Some(space);
             }
-            Err(_) => {
-                self.peer.session().reject(
-                    now,
-                    Rejection {
-                        code: CloseCode::UnknownNamespace,
-                        retry_after: None,
-                        reason: "there is no such namespace".into(),
-                    },
-                );
+            Err(refusal) => {
+                let (code, reason) = match refusal {
+                    ConnectRefusal::Log(_) => (CloseCode::Overloaded, "the namespace is not available"),
+                    _ => (CloseCode::UnknownNamespace, "there is no such namespace"),
+                };
+                self.peer.session().reject(now, Rejection { code, retry_after: None, reason: reason.into() });
             }
         }
     }

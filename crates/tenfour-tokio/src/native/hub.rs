@@ -1,7 +1,7 @@
 //! The native half of a namespace: its server, its log, and its connections, behind one lock.
 
-use super::{Config, NativeSession, connection::Peer};
-use crate::{Clock, Space, application::Application};
+use super::{Config, LogError, NativeSession, connection::Peer};
+use crate::{Clock, Space, application::Application, space::Terms};
 use bytes::Bytes;
 use bytestring::ByteString;
 use futures_util::FutureExt;
@@ -38,7 +38,12 @@ use tokio::{
 /// leaves.
 pub(crate) struct Hub {
     context: Arc<Context>,
+    terms: Arc<Terms>,
     state: OnceLock<Mutex<State>>,
+    /// Held while the log is opened, which happens once.
+    opening: Mutex<()>,
+    /// Set once the keeper runs. It needs a runtime, and a log may be opened before there is one.
+    keeper: OnceLock<()>,
     /// The server's next deadline is an earlier one, or the log has answered.
     changed: Arc<Changed>,
 }
@@ -61,7 +66,7 @@ pub(crate) struct Context {
     pub(crate) runtime: OnceLock<Handle>,
 }
 
-struct State {
+pub(crate) struct State {
     server: Server,
     log: Box<dyn Log>,
     peers: PeerMap,
@@ -94,19 +99,35 @@ struct Guard<'a> {
 const TRIM: Duration = Duration::from_secs(1);
 
 impl Hub {
-    pub(crate) fn new(context: Arc<Context>) -> Self {
-        Self { context, state: OnceLock::new(), changed: Arc::default() }
+    pub(crate) fn new(context: Arc<Context>, terms: Arc<Terms>) -> Self {
+        Self {
+            context,
+            terms,
+            state: OnceLock::new(),
+            opening: Mutex::default(),
+            keeper: OnceLock::new(),
+            changed: Arc::default(),
+        }
     }
 
-    fn state(&self, space: &Arc<Space>) -> &Mutex<State> {
-        self.state.get_or_init(|| {
-            let mut log = self.context.config.log.make(space.name());
-            log.wake_when_answered(Arc::clone(&self.changed).into());
-            let seed = getrandom::u64().expect("the system has randomness");
-            let server =
-                Server::new(self.context.config.node.clone(), space.name().clone(), log.epoch(), seed);
-            let keeper = keep(Arc::downgrade(space), Arc::clone(&self.changed), self.context.clock);
-            self.context.spawn(keeper);
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Makes its log, and what the log remembers, if there is none yet.
+    pub(crate) fn open(&self, space: &Arc<Space>) -> Result<&Mutex<State>, LogError> {
+        if let Some(state) = self.state.get() {
+            return Ok(state);
+        }
+        let _opening = self.opening.lock();
+        if let Some(state) = self.state.get() {
+            return Ok(state);
+        }
+        let mut log = self.terms.log.make(space.name())?;
+        log.wake_when_answered(Arc::clone(&self.changed).into());
+        let seed = getrandom::u64().expect("the system has randomness");
+        let server = Server::new(self.context.config.node.clone(), space.name().clone(), log.epoch(), seed);
+        Ok(self.state.get_or_init(|| {
             Mutex::new(State {
                 server,
                 log,
@@ -115,7 +136,15 @@ impl Hub {
                 asked: HashMap::new(),
                 scheduled: None,
             })
-        })
+        }))
+    }
+
+    fn state(&self, space: &Arc<Space>) -> &Mutex<State> {
+        let state = self.open(space).expect("a log that may fail was opened before its namespace was used");
+        self.keeper.get_or_init(|| {
+            self.context.spawn(keep(Arc::downgrade(space), Arc::clone(&self.changed), self.context.clock));
+        });
+        state
     }
 
     fn lock<'a>(&'a self, space: &'a Arc<Space>, driving: Option<PeerId>) -> Guard<'a> {

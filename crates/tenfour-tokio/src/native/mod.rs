@@ -15,7 +15,7 @@ mod websocket;
 pub(crate) use connection::{Connection, Seat};
 pub(crate) use hub::{Context, Hub};
 
-pub use config::{Config, LogFactory};
+pub use config::{Config, LogError, LogFactory, folder_of};
 pub use pipe::Pipe;
 pub use serve::Listener;
 pub use session::{NativeSession, RequestError};
