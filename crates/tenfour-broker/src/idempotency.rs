@@ -43,6 +43,7 @@ use core::{fmt, time::Duration};
 
 use alloc::{
     collections::{BTreeMap, VecDeque},
+    vec,
     vec::Vec,
 };
 
@@ -57,8 +58,8 @@ use tenfour_delivery::{
 
 use crate::{
     Body, Message,
-    channel::{Effect, Entry, MessageKey, Record, StoredError},
-    note::{Answer, Note},
+    channel::{Effect, Entry, MessageKey, NOTES, Record, StoredError},
+    note::Note,
 };
 
 /// How many answers are remembered, and for how long. All bounds are finite.
@@ -240,10 +241,13 @@ impl Idempotency {
     /// # Errors
     /// If it is damaged, or a later version wrote it; nothing has changed then.
     pub fn restore(&mut self, entry: &Entry) -> Result<(), StoredError> {
-        let Some(note) = Note::of(entry) else { return Ok(()) };
-        let Note::Answer(Answer { key, fingerprint, body }) = note?;
+        if !entry.record.channels.contains(&NOTES) {
+            return Ok(());
+        }
+        let Note::Answer { key, fingerprint, answer } = Note::from_stored(&entry.record.payload)?;
         // It was cut out of a page, which would be kept with it.
-        let (key, body) = (Key(ByteString::from(&*key)), body.map(copied));
+        let (key, body) = (Key(ByteString::from(&*key)), answer.map(copied));
+        let fingerprint = Fingerprint::new(fingerprint);
         self.remember(key, Answered { fingerprint, body, at: entry.record.ingested }, entry.offset);
         Ok(())
     }
@@ -277,8 +281,11 @@ impl Idempotency {
     pub fn finish(&mut self, now: Now, key: &Key, answer: Option<Body>) {
         let Some(open) = self.open.get_mut(key).filter(|open| open.finished.is_none()) else { return };
         open.finished = Some(answer.clone());
-        let answer = Answer { key: key.0.clone(), fingerprint: open.fingerprint, body: answer };
-        self.queue.push_back((key.clone(), Note::Answer(answer).to_record(now.wall)));
+        let fingerprint = open.fingerprint.get();
+        let payload = Note::Answer { key: key.0.clone(), fingerprint, answer }.to_stored();
+        let record =
+            Record { channels: vec![NOTES], producer: None, ingested: now.wall, expires: None, payload };
+        self.queue.push_back((key.clone(), record));
     }
 
     /// The event of this key was not handled to its end: it failed, or its server stops. Whoever waits is told this answer, and

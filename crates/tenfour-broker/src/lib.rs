@@ -24,7 +24,7 @@ mod limits;
 mod members;
 mod message;
 mod namespace;
-mod note;
+pub mod note;
 pub mod registry;
 mod request;
 mod target;

@@ -1,102 +1,84 @@
-//! What a namespace writes into its log about itself, on the channel [`NOTES`]: `1` `kind` and what the kind says.
-
-use alloc::vec;
+//! What a namespace notes in its log, beside the messages.
+//!
+//! A note is an entry of the channel [`NOTES`](crate::channel::NOTES). The form is `1` `kind` and what the kind has, in the
+//! order of the fields: numbers as LEB128 varints, texts with their length before them.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
-use tenfour_delivery::{dedup::Fingerprint, time::WallTime};
 
 use crate::{
     Body,
-    channel::{Entry, NOTES, Record, StoredError},
-    coding::{Reader, VARINT_BYTES, body_bytes, body_kind, malformed, put_block, put_body},
+    channel::StoredError,
+    coding::{Reader, body_kind, malformed, put_block, put_body, put_varint},
 };
-
-const VERSION: u8 = 1;
-
-/// The kinds of notes. Numbers are never used again for another kind.
-const ANSWER: u8 = 1;
-
-/// An answer without a body is written as one of this kind.
-const SILENCE: u8 = 0xff;
 
 /// Something that a namespace remembers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Note {
-    /// What an event with a key was answered: `length` `key` `fingerprint` (8 bytes, little endian) `kind` `body`.
-    Answer(Answer),
+#[non_exhaustive]
+pub enum Note {
+    /// What was answered to whoever sent something under a key.
+    Answer {
+        /// The key.
+        key: ByteString,
+        /// Of what was sent.
+        fingerprint: u64,
+        /// The answer; `None` if there was none.
+        answer: Option<Body>,
+    },
 }
 
-/// What an event with a key was answered.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Answer {
-    pub(crate) key: ByteString,
-    /// Of the event.
-    pub(crate) fingerprint: Fingerprint,
-    /// `None` if its handler gives none.
-    pub(crate) body: Option<Body>,
-}
+const VERSION: u8 = 1;
+
+const ANSWER: u8 = 6;
+
+/// The kind of body that an answer has which has none.
+const SILENCE: u8 = 0xff;
 
 impl Note {
-    /// The note of an entry; `None` if it is a message.
-    pub(crate) fn of(entry: &Entry) -> Option<Result<Self, StoredError>> {
-        entry.record.channels.contains(&NOTES).then(|| Self::from_stored(&entry.record.payload))
-    }
-
-    pub(crate) fn to_record(&self, now: WallTime) -> Record {
-        let payload = self.to_stored();
-        Record { channels: vec![NOTES], producer: None, ingested: now, expires: None, payload }
-    }
-
-    fn to_stored(&self) -> Bytes {
+    /// The bytes that a log keeps, from which [`Note::from_stored`] makes an equal note, also in a later version of this
+    /// crate.
+    #[must_use]
+    pub fn to_stored(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        out.put_u8(VERSION);
         match self {
-            Self::Answer(answer) => answer.to_stored(),
+            Self::Answer { key, fingerprint, answer } => {
+                out.put_u8(ANSWER);
+                put_block(&mut out, key.as_bytes());
+                put_varint(&mut out, *fingerprint);
+                out.put_u8(answer.as_ref().map_or(SILENCE, body_kind));
+                if let Some(answer) = answer {
+                    put_body(&mut out, answer);
+                }
+            }
         }
+        out.freeze()
     }
 
-    fn from_stored(stored: &Bytes) -> Result<Self, StoredError> {
+    /// The note that these bytes are the storage form of. It shares them: nothing is copied.
+    ///
+    /// # Errors
+    /// If another version wrote them, or they are damaged.
+    pub fn from_stored(stored: &Bytes) -> Result<Self, StoredError> {
         let mut reader = Reader::new(stored);
         match reader.byte()? {
             VERSION => {}
             found => return Err(StoredError::Version { found }),
         }
         match reader.byte()? {
-            ANSWER => Answer::read(reader).map(Self::Answer),
+            ANSWER => {
+                let (key, fingerprint) = (reader.text()?, reader.varint()?);
+                Ok(Self::Answer { key, fingerprint, answer: read_answer(reader)? })
+            }
             kind => Err(malformed(format_args!("note of kind {kind}"))),
         }
     }
 }
 
-impl Answer {
-    fn to_stored(&self) -> Bytes {
-        let body = self.body.as_ref();
-        let capacity = 2 + VARINT_BYTES + self.key.len() + 8 + 1 + body.map_or(0, body_bytes);
-        let mut out = BytesMut::with_capacity(capacity);
-        out.put_slice(&[VERSION, ANSWER]);
-        put_block(&mut out, self.key.as_bytes());
-        out.put_u64_le(self.fingerprint.get());
-        out.put_u8(body.map_or(SILENCE, body_kind));
-        if let Some(body) = body {
-            put_body(&mut out, body);
-        }
-        out.freeze()
-    }
-
-    fn read(mut reader: Reader) -> Result<Self, StoredError> {
-        let key = reader.text()?;
-        let mut fingerprint = [0; 8];
-        for byte in &mut fingerprint {
-            *byte = reader.byte()?;
-        }
-        let fingerprint = Fingerprint::new(u64::from_le_bytes(fingerprint));
-        let body = match reader.byte()? {
-            SILENCE => {
-                reader.end()?;
-                None
-            }
-            kind => Some(reader.body(kind)?),
-        };
-        Ok(Self { key, fingerprint, body })
+fn read_answer(mut reader: Reader) -> Result<Option<Body>, StoredError> {
+    match reader.byte()? {
+        SILENCE => reader.end().map(|()| None),
+        kind => reader.body(kind).map(Some),
     }
 }
 
@@ -117,17 +99,17 @@ mod tests {
             (text(), prop::collection::vec(attachment, 0..3))
                 .prop_map(|(args, attachments)| Body::Json { args, attachments }),
         ];
-        (text(), any::<u64>(), prop::option::of(body)).prop_map(|(key, fingerprint, body)| {
-            Note::Answer(Answer { key, fingerprint: Fingerprint::new(fingerprint), body })
+        (text(), any::<u64>(), prop::option::of(body)).prop_map(|(key, fingerprint, answer)| Note::Answer {
+            key,
+            fingerprint,
+            answer,
         })
     }
 
     proptest! {
         #[test]
         fn what_is_noted_is_read_back(note in notes()) {
-            let record = note.to_record(WallTime::default());
-            prop_assert_eq!(&record.channels, &[NOTES]);
-            prop_assert_eq!(Note::from_stored(&record.payload), Ok(note));
+            prop_assert_eq!(Note::from_stored(&note.to_stored()), Ok(note));
         }
 
         #[test]
@@ -141,9 +123,7 @@ mod tests {
 
     #[test]
     fn the_form_stays_as_it_is() {
-        let body = Some(Body::json("7"));
-        let answer = Answer { key: "k".into(), fingerprint: Fingerprint::new(2), body };
-        let stored = Note::Answer(answer).to_stored();
-        assert_eq!(stored, &b"\x01\x01\x01k\x02\0\0\0\0\0\0\0\x02\x017\x00"[..]);
+        let note = Note::Answer { key: "k".into(), fingerprint: 2, answer: Some(Body::json("7")) };
+        assert_eq!(note.to_stored(), &b"\x01\x06\x01k\x02\x02\x017\x00"[..]);
     }
 }

@@ -2,7 +2,7 @@
 
 extern crate std;
 
-use alloc::{collections::BTreeSet, format, vec};
+use alloc::{collections::BTreeSet, format};
 
 use proptest::prelude::*;
 use std::hash::BuildHasher;
@@ -153,11 +153,11 @@ impl World {
         let notes: Vec<_> = records
             .iter()
             .map(|record| {
-                let entry = Entry { offset: Offset::START, previous: Vec::new(), record: record.clone() };
-                match Note::of(&entry) {
-                    Some(Ok(Note::Answer(answer))) => (answer, record.ingested),
-                    other => panic!("{other:?}"),
-                }
+                assert_eq!(record.channels, [NOTES]);
+                let Ok(Note::Answer { key, fingerprint, answer }) = Note::from_stored(&record.payload) else {
+                    panic!("{record:?}")
+                };
+                (Key(key), Fingerprint::new(fingerprint), answer, record.ingested)
             })
             .collect();
         let result = if fails {
@@ -168,12 +168,11 @@ impl World {
         };
         assert!(self.idempotency.committed(ticket, &result));
         assert!(!self.idempotency.committed(ticket, &result), "once");
-        for (note, ingested) in notes {
-            let key = Key(note.key);
+        for (key, fingerprint, told, ingested) in notes {
             let Some(State::Finished { event, waiters, answer }) = self.open.remove(&key) else {
                 panic!("{key} is not finished")
             };
-            assert_eq!((note.fingerprint, &note.body), (event, &answer));
+            assert_eq!((fingerprint, &told), (event, &answer));
             self.expect(waiters, result.clone().map(|_| answer.clone()));
             if result.is_ok() {
                 self.answers.insert(key, (event, answer, ingested));
