@@ -26,7 +26,7 @@ export function useApplication(...args) {
   return application;
 }
 
-/** Starts the application, and ends it with the test. */
+/** Starts the application, and ends it with the test. `{ under }` before the arguments wraps its command line. */
 export async function application(t, ...args) {
   const started = new Application();
   await started.start(...args);
@@ -52,7 +52,8 @@ class Application {
   #agent = new Agent({ keepAlive: true });
 
   async start(...args) {
-    this.#process = await start(command, args);
+    const { under } = typeof args[0] === "object" ? args.shift() : {};
+    this.#process = await start(under?.(command) ?? command, args);
     this.url = this.#process.url;
     this.address = this.#process.address;
     this.pid = this.#process.pid;
