@@ -20,12 +20,17 @@ pub(crate) struct Members<P> {
     by_id: Index,
     rooms: Slab<Room>,
     by_name: Index,
+    /// How many of the slots are of sockets that are away.
+    away: usize,
 }
 
 /// A socket. What most sockets do not have is kept apart, so that those stay small.
 pub(crate) struct Slot<P> {
     pub(crate) id: SocketId,
-    pub(crate) peer: P,
+    /// `None` while it is away.
+    pub(crate) peer: Option<P>,
+    /// Whether what is committed is read for it later, since it has not taken everything before.
+    pub(crate) is_behind: bool,
     affairs: Option<Box<Affairs>>,
 }
 
@@ -65,7 +70,7 @@ pub(crate) struct Owed {
 
 /// What was a socket's.
 pub(crate) struct Removed<P> {
-    pub(crate) peer: P,
+    pub(crate) peer: Option<P>,
     pub(crate) rooms: Vec<ByteString>,
     pub(crate) data: Option<ByteString>,
     pub(crate) owed: VecDeque<Owed>,
@@ -73,11 +78,22 @@ pub(crate) struct Removed<P> {
 
 impl<P> Members<P> {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { slots: Slab::new(), by_id: Index::new(seed), rooms: Slab::new(), by_name: Index::new(seed) }
+        Self {
+            slots: Slab::new(),
+            by_id: Index::new(seed),
+            rooms: Slab::new(),
+            by_name: Index::new(seed),
+            away: 0,
+        }
     }
 
+    /// All sockets, also those that are away.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    pub(crate) fn away(&self) -> usize {
+        self.away
     }
 
     pub(crate) fn room_count(&self) -> usize {
@@ -88,15 +104,33 @@ impl<P> Members<P> {
         self.by_id.find(&id, |key| &self.slots[key.get()].id)
     }
 
+    /// As [`Members::find`], of a socket that is not away.
+    pub(crate) fn find_present(&self, id: SocketId) -> Option<Key> {
+        self.find(id).filter(|key| self.slot(*key).peer.is_some())
+    }
+
     pub(crate) fn slot(&self, key: Key) -> &Slot<P> {
         &self.slots[key.get()]
     }
 
     /// `id` is new.
-    pub(crate) fn insert(&mut self, id: SocketId, peer: P) -> Key {
-        let key = Key::new(self.slots.insert(Slot { id, peer, affairs: None }));
+    pub(crate) fn insert(&mut self, id: SocketId, peer: Option<P>) -> Key {
+        self.away += usize::from(peer.is_none());
+        let key = Key::new(self.slots.insert(Slot { id, peer, is_behind: false, affairs: None }));
         self.by_id.insert(&id, key, |key| &self.slots[key.get()].id);
         key
+    }
+
+    /// Replaces how a socket is reached, and answers how it was.
+    pub(crate) fn set_peer(&mut self, key: Key, peer: Option<P>) -> Option<P> {
+        self.away += usize::from(peer.is_none());
+        let before = core::mem::replace(&mut self.slots[key.get()].peer, peer);
+        self.away -= usize::from(before.is_none());
+        before
+    }
+
+    pub(crate) fn set_behind(&mut self, key: Key, is_behind: bool) {
+        self.slots[key.get()].is_behind = is_behind;
     }
 
     pub(crate) fn remove(&mut self, key: Key) -> Removed<P> {
@@ -105,7 +139,8 @@ impl<P> Members<P> {
             rooms.push(self.rooms[room.get()].name.clone());
             self.unlink(key, self.slot(key).memberships().len() - 1);
         }
-        let Slot { id, peer, affairs } = self.slots.remove(key.get());
+        let Slot { id, peer, affairs, .. } = self.slots.remove(key.get());
+        self.away -= usize::from(peer.is_none());
         self.by_id.remove(&id, key);
         let Affairs { data, owed, .. } = affairs.map_or_else(Affairs::default, |affairs| *affairs);
         Removed { peer, rooms, data, owed }
@@ -182,7 +217,7 @@ impl<P> Members<P> {
         owner.into_iter().chain(occupants.unwrap_or_default().iter().map(|occupant| occupant.socket))
     }
 
-    /// Visits each socket of a target once.
+    /// Visits each socket of a target once, also those that are away.
     pub(crate) fn walk(&self, target: &Target, marks: &mut Marks, mut each: impl FnMut(Key, &Slot<P>)) {
         marks.begin(self.slots.capacity());
         for socket in target.except.iter().flat_map(|room| self.in_room(room)) {

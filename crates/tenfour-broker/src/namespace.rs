@@ -10,7 +10,7 @@ use crate::{
     Body, Counters, DataError, Event, InsertError, JoinError, Limits, RequestError, RequestId, SocketId,
     Target, Why,
     index::Key,
-    members::{Marks, Members, Owed, Slot},
+    members::{Marks, Members, Owed, Removed, Slot},
     request::Requests,
 };
 
@@ -89,10 +89,10 @@ impl<P> Namespace<P> {
         &self.limits
     }
 
-    /// How many sockets it has.
+    /// How many sockets it has, without those that are away.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.members.len()
+        self.members.len() - self.members.away()
     }
 
     /// Whether it has no sockets.
@@ -106,33 +106,20 @@ impl<P> Namespace<P> {
     /// # Errors
     /// If the id is taken or the namespace is full.
     pub fn insert(&mut self, id: SocketId, peer: P) -> Result<(), InsertError> {
-        if self.members.find(id).is_some() {
-            return Err(InsertError::Exists { id });
-        }
-        let limit = self.limits.sockets;
-        if self.members.len() >= limit {
-            return Err(InsertError::Full { limit });
-        }
-        self.members.insert(id, peer);
-        self.counters.inserted += 1;
-        Ok(())
+        self.insert_slot(id, Some(peer))
     }
 
     /// Takes a socket out of the namespace and its rooms; what it still had to answer becomes [`Why::Disconnected`].
     /// `None` if there is no such socket.
     pub fn remove(&mut self, id: SocketId) -> Option<Departed<P>> {
-        let removed = self.members.remove(self.members.find(id)?);
-        self.counters.removed += 1;
-        for Owed { request, place } in removed.owed {
-            self.settle(request, place, id, Err(Why::Disconnected));
-        }
-        Some(Departed { peer: removed.peer, rooms: removed.rooms, data: removed.data })
+        let removed = self.remove_slot(self.members.find_present(id)?);
+        Some(Departed { peer: removed.peer?, rooms: removed.rooms, data: removed.data })
     }
 
-    /// A socket; `None` if there is no such socket.
+    /// A socket; `None` if there is no such socket, or it is away.
     #[must_use]
     pub fn get(&self, id: SocketId) -> Option<Member<'_, P>> {
-        self.members.find(id).map(|key| Member { members: &self.members, key })
+        self.members.find_present(id).map(|key| Member { members: &self.members, key })
     }
 
     /// Puts a socket into a room: `false` if it was in it before, as it always is in the room of its own id.
@@ -168,12 +155,12 @@ impl<P> Namespace<P> {
     /// Visits each socket of a target once; says how many there were. It allocates nothing once it has run with as
     /// many sockets, and its order depends on the calls made so far alone.
     pub fn select(&mut self, target: &Target, mut each: impl FnMut(SocketId, &P)) -> usize {
-        self.walk(target, |_, _, slot| each(slot.id, &slot.peer))
+        self.walk(target, |_, _, slot, peer| each(slot.id, peer))
     }
 
     /// The same as [`Namespace::select`], with the sockets' rooms and data.
     pub fn select_members(&mut self, target: &Target, mut each: impl FnMut(Member<'_, P>)) -> usize {
-        self.walk(target, |members, key, _| each(Member { members, key }))
+        self.walk(target, |members, key, _, _| each(Member { members, key }))
     }
 
     /// Puts each socket of a target into a room.
@@ -220,7 +207,7 @@ impl<P> Namespace<P> {
     /// # Errors
     /// If there is no such socket, it owes too many answers, or too many requests are pending.
     pub fn open_request_to(&mut self, id: SocketId, deadline: Instant) -> Result<RequestId, RequestError> {
-        let socket = self.members.find(id).ok_or(RequestError::Unknown { id })?;
+        let socket = self.members.find_present(id).ok_or(RequestError::Unknown { id })?;
         self.check_pending()?;
         let limit = self.limits.pending_requests_per_socket;
         if self.members.slot(socket).owed() >= limit {
@@ -229,10 +216,11 @@ impl<P> Namespace<P> {
         Ok(self.open(&[socket], deadline))
     }
 
-    /// Visits each socket that still has to answer a request; says how many there were.
+    /// Visits each socket that still has to answer a request and is not away; says how many there were.
     pub fn select_expected(&self, request: RequestId, mut each: impl FnMut(SocketId, &P)) -> usize {
         let slots = self.requests.expected(request).map(|socket| self.members.slot(socket));
-        slots.inspect(|slot| each(slot.id, &slot.peer)).count()
+        let present = slots.filter_map(|slot| Some((slot.id, slot.peer.as_ref()?)));
+        present.inspect(|(id, peer)| each(*id, peer)).count()
     }
 
     /// Takes a socket's answer: `false`, and nothing changes, if the request is unknown or done, or this socket was not
@@ -288,7 +276,7 @@ impl<P> Namespace<P> {
     /// What it has done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let (sockets, rooms) = (self.members.len() as u64, self.members.room_count() as u64);
+        let (sockets, rooms) = (self.len() as u64, self.members.room_count() as u64);
         Counters { sockets, rooms, ..self.counters }
     }
 
@@ -308,21 +296,47 @@ impl<P> Namespace<P> {
         self.counters.refused += messages;
     }
 
-    fn walk(&mut self, target: &Target, mut each: impl FnMut(&Members<P>, Key, &Slot<P>)) -> usize {
+    /// Visits the sockets of a target that are not away.
+    fn walk(&mut self, target: &Target, mut each: impl FnMut(&Members<P>, Key, &Slot<P>, &P)) -> usize {
         let Self { members, marks, .. } = self;
         let mut count = 0;
         members.walk(target, marks, |key, slot| {
-            count += 1;
-            each(members, key, slot);
+            if let Some(peer) = &slot.peer {
+                count += 1;
+                each(members, key, slot, peer);
+            }
         });
         count
+    }
+
+    fn insert_slot(&mut self, id: SocketId, peer: Option<P>) -> Result<(), InsertError> {
+        if self.members.find(id).is_some() {
+            return Err(InsertError::Exists { id });
+        }
+        let limit = self.limits.sockets;
+        if self.members.len() >= limit {
+            return Err(InsertError::Full { limit });
+        }
+        self.members.insert(id, peer);
+        self.counters.inserted += 1;
+        Ok(())
+    }
+
+    fn remove_slot(&mut self, socket: Key) -> Removed<P> {
+        let id = self.members.slot(socket).id;
+        let mut removed = self.members.remove(socket);
+        self.counters.removed += 1;
+        for Owed { request, place } in core::mem::take(&mut removed.owed) {
+            self.settle(request, place, id, Err(Why::Disconnected));
+        }
+        removed
     }
 
     /// Runs `act` on the sockets of a target, which are listed first, so that it may change who is where.
     fn with_selected<R>(&mut self, target: &Target, act: impl FnOnce(&mut Self, &[Key]) -> R) -> R {
         let mut selected = core::mem::take(&mut self.selected);
         selected.clear();
-        self.walk(target, |_, key, _| selected.push(key));
+        self.walk(target, |_, key, _, _| selected.push(key));
         let result = act(self, &selected);
         self.selected = selected;
         result
@@ -413,7 +427,7 @@ impl<'a, P> Member<'a, P> {
     /// How it is reached.
     #[must_use]
     pub fn peer(&self) -> &'a P {
-        &self.slot().peer
+        self.slot().peer.as_ref().expect("a member that is away is not handed out")
     }
 
     /// The rooms that it is in: the room of its own id, then those that it joined, in no stated order.
@@ -445,6 +459,8 @@ impl<P> fmt::Debug for Member<'_, P> {
             .finish_non_exhaustive()
     }
 }
+
+mod away;
 
 #[cfg(test)]
 mod tests;
