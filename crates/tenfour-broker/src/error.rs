@@ -46,6 +46,15 @@ pub enum JoinError {
         /// [`Limits::rooms`](crate::Limits::rooms).
         limit: usize,
     },
+    /// The room's name is one that only the namespace uses.
+    #[error("a room's name does not begin with U+0000; choose another one")]
+    Reserved,
+    /// Too many changes of sessions wait for the log.
+    #[error("{limit} changes wait for the log; wait for one, or raise `recovery::Config::pending_notes`")]
+    Busy {
+        /// [`recovery::Config::pending_notes`](crate::recovery::Config::pending_notes).
+        limit: usize,
+    },
     /// The socket is in as many rooms as it may be.
     #[error("the socket is in {limit} rooms; leave one first, or raise `Limits::rooms_per_socket`")]
     TooManyRooms {
@@ -63,6 +72,12 @@ pub enum DataError {
     Unknown {
         /// The id asked for.
         id: SocketId,
+    },
+    /// Too many changes of sessions wait for the log.
+    #[error("{limit} changes wait for the log; wait for one, or raise `recovery::Config::pending_notes`")]
+    Busy {
+        /// [`recovery::Config::pending_notes`](crate::recovery::Config::pending_notes).
+        limit: usize,
     },
     /// The data is too long.
     #[error(

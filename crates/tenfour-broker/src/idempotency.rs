@@ -244,7 +244,9 @@ impl Idempotency {
         if !entry.record.channels.contains(&NOTES) {
             return Ok(());
         }
-        let Note::Answer { key, fingerprint, answer } = Note::from_stored(&entry.record.payload)?;
+        let Note::Answer { key, fingerprint, answer } = Note::from_stored(&entry.record.payload)? else {
+            return Ok(());
+        };
         // It was cut out of a page, which would be kept with it.
         let (key, body) = (Key(ByteString::from(&*key)), answer.map(copied));
         let fingerprint = Fingerprint::new(fingerprint);

@@ -25,6 +25,7 @@ mod members;
 mod message;
 mod namespace;
 pub mod note;
+pub mod recovery;
 pub mod registry;
 mod request;
 mod target;

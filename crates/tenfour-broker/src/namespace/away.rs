@@ -1,6 +1,6 @@
 //! Sockets whose clients are away and expected back, and those that have not taken everything yet.
 
-use super::{InsertError, Key, Namespace, SocketId, Target};
+use super::{InsertError, JoinError, Key, Namespace, SocketId, Target};
 use crate::channel::Taken;
 
 impl<P> Namespace<P> {
@@ -103,6 +103,14 @@ impl<P> Namespace<P> {
             members.set_behind(key, true);
         }
         taken
+    }
+
+    /// Whether somebody may join a room of this name.
+    pub(crate) fn check_room(&self, room: &str) -> Result<(), JoinError> {
+        self.check_name(room)?;
+        let limit = self.limits.rooms;
+        let is_one_too_many = self.members.room_count() >= limit && self.members.find_room(room).is_none();
+        if is_one_too_many { Err(JoinError::Full { limit }) } else { Ok(()) }
     }
 
     /// Puts a socket into a room, and keeps no bound but those of the name: whoever calls it has decided before.
