@@ -125,7 +125,8 @@ mod replay;
 mod restore;
 mod session;
 
-/// A client's presence: one connection's stay in the namespace. The driver numbers them, and uses no number twice.
+/// A client's presence: one connection's stay in the namespace. The driver numbers them as their clients come, and uses no
+/// number twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Visit(pub u64);
 

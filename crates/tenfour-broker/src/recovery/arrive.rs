@@ -19,7 +19,8 @@ use crate::{Namespace, SocketId};
 
 impl Recovery {
     /// A client wants in, and may: its authorisation is done. [`Event::Admitted`] says how, at once or when the log was
-    /// asked. A session that it claims is its own from here on: whoever had it is [fenced](Event::Fenced).
+    /// asked. A session that it claims is its own from here on: whoever had it is [fenced](Event::Fenced), unless that visit
+    /// has a higher number, as where an older connection's authorisation took longer.
     ///
     /// # Errors
     /// If it can have no session; nothing has changed then.
@@ -41,9 +42,19 @@ impl Recovery {
             let lost = claim.and_then(|claim| self.missed_by_stranger(claim));
             return self.begin(visit, fresh, data, lost, members);
         };
+        if self.sessions.get(&id).and_then(Session::visit).is_some_and(|newer| newer > visit) {
+            return Err(ConnectError::Superseded);
+        }
         self.take_over(id, visit, members);
         self.claim(now, id, claim, (fresh, data), members);
         Ok(())
+    }
+
+    /// The session that a pid would claim now, for whoever asks the application whether its client may come in.
+    #[must_use]
+    pub fn claimed(&self, pid: Pid) -> Option<&Snapshot> {
+        let id = self.pids.get(&pid).copied().filter(|id| self.is_recoverable(*id))?;
+        self.session(id)
     }
 
     /// The answer to the client is queued, and it is reached so from now on: what it is owed follows. `false` if the visit

@@ -18,6 +18,9 @@ pub enum ConnectError {
     /// The visit has a session.
     #[error("the visit has a session already; number visits anew")]
     Visiting,
+    /// Its session was claimed on a connection that is newer.
+    #[error("the session goes on on a newer connection; end this one")]
+    Superseded,
 }
 
 /// Why a change was not made. Nothing of it was.
