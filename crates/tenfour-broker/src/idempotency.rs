@@ -215,7 +215,7 @@ struct Answered {
 }
 
 /// Where its tickets begin.
-const TICKETS: u64 = 1 << 62;
+pub const TICKETS: u64 = 1 << 62;
 
 impl Idempotency {
     /// One that remembers nothing. What a log has follows with [`restore`](Self::restore).

@@ -13,9 +13,9 @@
 //!
 //! let epoch = Epoch::new(1);
 //! let (mut log, mut recovery) = (Memory::new(epoch, Retention::default()), Recovery::new(Config::default(), epoch));
-//! let mut members: Namespace<&str> = Namespace::new("/".into(), Limits::default(), 0);
+//! let mut members: Namespace<&'static str> = Namespace::new("/".into(), Limits::default(), 0);
 //! let (now, mut seen) = (Now::default(), Vec::new());
-//! let mut outbox = |_: SocketId, wire: &&str, item: Item<'_>| {
+//! let mut outbox = |_: SocketId, wire: &&'static str, item: Item<'_>| {
 //!     if let Item::Committed { message, .. } | Item::Replayed { message, .. } = item {
 //!         seen.push((*wire, message.name.clone().unwrap()));
 //!     }

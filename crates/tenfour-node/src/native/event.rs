@@ -12,6 +12,10 @@ use tenfour_wire::native::CloseCode;
 
 /// Something that the driver, or the application behind it, is to know or to decide.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the largest is the commonest, and a box would be an allocation for each"
+)]
 #[non_exhaustive]
 pub enum Event {
     /// A client wants in, or back in: answer with [`Server::authenticated`](super::Server::authenticated).
