@@ -187,6 +187,29 @@ mutants! {
     UnsubscribeLeavesSubscriber,
     /// A session that is forgotten leaves its subscriptions behind. Breaks B6.
     RemovedSessionLeaks,
+
+    // The disk.
+
+    /// A group is answered when it is written, not when it is synced. Redis, and NATS JetStream as it is configured by
+    /// default. Breaks S1 at a power failure.
+    AckBeforeSync,
+    /// A sync that failed is taken for one that succeeded: the system has dropped what it could not write, and says so only
+    /// once. PostgreSQL before version 12. Breaks S1.
+    FailedSyncIgnored,
+    /// A new segment's name is not synced, so that a power failure takes the file. LevelDB, and many others. Breaks S1.
+    NoDirSync,
+    /// A record is believed without a look at its checksum. Breaks S9, M2.
+    TornTailAccepted,
+    /// What was torn stays behind the end, and is read again once what is written before it has the right length. Breaks
+    /// S9.
+    TornTailKept,
+    /// Committed entries are cut off, and others take their offsets in the same epoch. Kafka before its leader epochs.
+    /// Breaks S9.
+    OffsetReusedAfterCut,
+    /// Segments are unlinked before it is durable that they may be. Breaks S1, M2.
+    UnlinkBeforeTrimRecord,
+    /// An append for which there is no room is acknowledged. Breaks S1.
+    FullDiskAcks,
 }
 
 #[cfg(tenfour_mutants)]

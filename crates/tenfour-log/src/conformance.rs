@@ -236,6 +236,7 @@ impl<L: Log> Judge<L> {
         let ticket = Ticket(self.tickets);
         self.log.append(ticket, records.clone());
         self.pending.push_back((ticket, records));
+        self.note_what_may_go();
     }
 
     fn completed(
@@ -308,8 +309,8 @@ impl<L: Log> Judge<L> {
                 let mut of = later.iter().filter(|later| later.record.channels.contains(name));
                 is_over(self.retention.channel, &mut of)
             });
-            // A channel may be forgotten with all its entries.
-            let forgotten = self.forgets() && later.len() > 1;
+            // A channel may be forgotten with all its entries, as soon as another one needs its place.
+            let forgotten = self.forgets() && (later.len() > 1 || !self.pending.is_empty());
             let mut in_all = later.iter().filter(|later| !Self::is_kept_apart(later));
             if is_old || over_in_channel || forgotten || is_over(self.retention.total, &mut in_all) {
                 gone.insert(entry.offset);

@@ -6,6 +6,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use bytestring::ByteString;
 
+pub use disk::Disk;
 pub use memory::Memory;
 pub use retention::{Bound, Retention};
 pub use tenfour_delivery::{
@@ -15,10 +16,13 @@ pub use tenfour_delivery::{
     time::WallTime,
 };
 
+mod channel;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod disk;
 mod memory;
 mod retention;
+mod shelf;
 pub mod vfs;
 
 /// Names of channels that begin with this are for whoever drives the log, not for those who publish.
@@ -161,4 +165,18 @@ pub struct Completion {
     pub ticket: Ticket,
     /// Its entries, one for each record in their order, or why there are none.
     pub result: Result<Vec<Entry>, AppendError>,
+}
+
+/// A channel that stands twice in a record would be its own predecessor.
+fn check_names(records: &[Record]) -> Result<(), AppendError> {
+    let repeated = records.iter().find_map(|record| {
+        let names = record.channels.iter().enumerate();
+        names.into_iter().find(|(place, name)| record.channels[..*place].contains(name))
+    });
+    match repeated {
+        None => Ok(()),
+        Some((_, name)) => {
+            Err(AppendError::Refused { reason: format!("a record names the channel {name:?} twice") })
+        }
+    }
 }

@@ -3,25 +3,23 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     ops::Bound::{Excluded, Included, Unbounded},
-    time::Duration,
 };
 
 use bytestring::ByteString;
 use tenfour_delivery::{
-    loss::{Count, Lost, OffsetRange, Reason},
+    loss::Count,
     number::{Epoch, Offset},
     resume::History,
     time::WallTime,
 };
 
-use self::channel::Channel;
 use crate::{
-    AppendError, Completion, Entry, Log, Page, Query, ReadError, Record, Retention, Ticket, is_pinned,
-    retention::{cost, cost_of},
+    Completion, Entry, Log, Page, Query, ReadError, Record, Retention, Ticket,
+    channel::Channel,
+    check_names, is_pinned,
+    retention::{cost, cost_of, is_older},
+    shelf::{Shelf, loss, merge},
 };
-
-mod channel;
-mod gone;
 
 /// The log in memory: durable as long as the process lives.
 ///
@@ -227,15 +225,6 @@ impl Memory {
         History { epoch: self.epoch, trimmed, head: self.head }
     }
 
-    fn history_of(&self, names: &[ByteString]) -> History {
-        let start = History { epoch: self.epoch, trimmed: Offset::START, head: Offset::START };
-        names.iter().map(|name| self.history(name)).fold(start, |all, one| History {
-            trimmed: all.trimmed.max(one.trimmed),
-            head: all.head.max(one.head),
-            ..all
-        })
-    }
-
     fn page(&self, query: &Query, offsets: impl Iterator<Item = Offset>, history: History) -> Page {
         let through = query.through.unwrap_or(Offset::END);
         let mut offsets = offsets.take_while(|offset| *offset <= through).peekable();
@@ -255,43 +244,15 @@ impl Memory {
     }
 
     fn read_channels(&self, query: &Query) -> Page {
-        let history = self.history_of(&query.channels);
-        let channels = || query.channels.iter().filter_map(|name| self.channels.get(name));
-        let lost = gone(query, history.trimmed, |range| self.count_gone(&query.channels, range));
-        let offsets = merge(channels().map(|channel| channel.after(query.after)));
-        Page { lost, ..self.page(query, offsets, history) }
-    }
-
-    /// How many entries these channels lost in a range. What one of them lost another may still hold, and what two of
-    /// them lost may be one entry: then it is a bound.
-    fn count_gone(&self, names: &[ByteString], range: OffsetRange) -> Count {
-        let of = |name: &ByteString| {
-            let trimmed = self.history(name).trimmed;
-            let own = OffsetRange { after: range.after, through: range.through.min(trimmed) };
-            if own.is_empty() {
-                return None;
-            }
-            let gone = self.channels.get(name).map_or(Count::AtLeast(0), |channel| channel.count_gone(own));
-            let others = names.iter().filter(|other| *other != name);
-            let held = others.filter_map(|other| self.channels.get(other)).map(|other| other.held_in(own));
-            let held: usize = held.sum();
-            Some((gone, held as u64))
-        };
-        let mut losses: Vec<_> = names.iter().filter_map(of).collect();
-        match (losses.pop(), &losses[..]) {
-            (Some((gone, 0)), []) => gone,
-            (last, _) => {
-                let bounds = losses.iter().chain(&last);
-                let least = bounds.map(|(gone, held)| gone.at_least().saturating_sub(*held)).max();
-                Count::AtLeast(least.unwrap_or(0))
-            }
-        }
+        let history = self.state_of_all(&query.channels);
+        let offsets = self.offsets_of(&query.channels, query.after);
+        Page { lost: self.loss_of(query, history), ..self.page(query, offsets, history) }
     }
 
     fn read_all(&self, query: &Query) -> Page {
         let history = self.history_of_all();
         let after = (Excluded(query.after), Unbounded);
-        let lost = gone(query, history.trimmed, |lost| {
+        let lost = loss(query, history, |lost| {
             let kept = self.pinned.range((Excluded(lost.after), Included(lost.through)));
             Count::Exact(lost.span() - kept.count() as u64)
         });
@@ -301,16 +262,18 @@ impl Memory {
     }
 }
 
-/// Rising numbers out of several such, each once.
-fn merge(sources: impl Iterator<Item = impl Iterator<Item = Offset>>) -> impl Iterator<Item = Offset> {
-    let mut sources: Vec<_> = sources.map(Iterator::peekable).collect();
-    std::iter::from_fn(move || {
-        let next = sources.iter_mut().filter_map(|source| source.peek().copied()).min()?;
-        for source in &mut sources {
-            source.next_if_eq(&next);
-        }
-        Some(next)
-    })
+impl Shelf for Memory {
+    fn life(&self) -> Epoch {
+        self.epoch
+    }
+
+    fn channel(&self, name: &str) -> Option<&Channel> {
+        self.channels.get(name)
+    }
+
+    fn forgotten(&self) -> Offset {
+        self.forgotten
+    }
 }
 
 impl Log for Memory {
@@ -329,7 +292,7 @@ impl Log for Memory {
     fn poll(&mut self) -> Option<Completion> {
         let (ticket, records) = self.pending.pop_front()?;
         let result =
-            check(&records).map(|()| records.into_iter().map(|record| self.commit(record)).collect());
+            check_names(&records).map(|()| records.into_iter().map(|record| self.commit(record)).collect());
         Some(Completion { ticket, result })
     }
 
@@ -338,16 +301,16 @@ impl Log for Memory {
     }
 
     fn history(&self, channel: &str) -> History {
-        let (trimmed, head) = match self.channels.get(channel) {
-            Some(channel) => (channel.trimmed(), channel.head()),
-            None => (self.forgotten, self.forgotten),
-        };
-        History { epoch: self.epoch, trimmed, head }
+        self.state_of(channel)
     }
 
     fn trim(&mut self, now: WallTime) {
         let Some(age) = self.retention.age else { return };
-        while self.entries.first_key_value().is_some_and(|(_, held)| is_older(&held.entry, age, now)) {
+        while self
+            .entries
+            .first_key_value()
+            .is_some_and(|(_, held)| is_older(held.entry.record.ingested, age, now))
+        {
             self.trim_oldest();
         }
     }
@@ -358,32 +321,6 @@ impl Log for Memory {
             if is_pinned { self.unpin(offset) } else { self.let_go(offset) }
         }
     }
-}
-
-/// A channel that stands twice in a record would be its own predecessor.
-fn check(records: &[Record]) -> Result<(), AppendError> {
-    let repeated = records.iter().find_map(|record| {
-        let names = record.channels.iter().enumerate();
-        names.into_iter().find(|(place, name)| record.channels[..*place].contains(name))
-    });
-    match repeated {
-        None => Ok(()),
-        Some((_, name)) => {
-            Err(AppendError::Refused { reason: format!("a record names the channel {name:?} twice") })
-        }
-    }
-}
-
-/// The loss of a reader that is behind what is trimmed.
-fn gone(query: &Query, trimmed: Offset, count: impl FnOnce(OffsetRange) -> Count) -> Option<Lost> {
-    let through = query.through.map_or(trimmed, |through| trimmed.min(through));
-    let range = OffsetRange { after: query.after, through };
-    (!range.is_empty()).then(|| Lost { range, count: count(range), reason: Reason::Retention })
-}
-
-fn is_older(entry: &Entry, age: Duration, now: WallTime) -> bool {
-    let ingested = Duration::from_millis(entry.record.ingested.as_unix_millis());
-    Duration::from_millis(now.as_unix_millis()).saturating_sub(ingested) > age
 }
 
 #[cfg(test)]

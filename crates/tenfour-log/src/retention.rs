@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use tenfour_delivery::time::WallTime;
+
 use crate::{Entry, Record};
 
 /// Bytes that an entry counts besides its payload and its channels: what it takes in memory, as measured.
@@ -83,4 +85,10 @@ pub(crate) fn cost(record: &Record) -> usize {
 /// The same for what it became.
 pub(crate) fn cost_of(entry: &Entry) -> usize {
     cost(&entry.record)
+}
+
+/// Whether something that came in at `ingested` is older than `age`.
+pub(crate) fn is_older(ingested: WallTime, age: Duration, now: WallTime) -> bool {
+    let ingested = Duration::from_millis(ingested.as_unix_millis());
+    Duration::from_millis(now.as_unix_millis()).saturating_sub(ingested) > age
 }

@@ -1,7 +1,10 @@
 //! What the log in memory promises beyond every log. The rest is in `conformance`.
 
+use core::time::Duration;
+
 use bytes::Bytes;
 use proptest::prelude::*;
+use tenfour_delivery::loss::Lost;
 
 use super::*;
 use crate::Bound;

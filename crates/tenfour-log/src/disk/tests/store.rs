@@ -1,0 +1,150 @@
+//! A directory in memory, of which a test can take a copy, and in which it can damage bytes.
+
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::vfs::{File, Open, Vfs};
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Store(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    files: Mutex<BTreeMap<String, Arc<Mutex<Vec<u8>>>>>,
+    is_locked: Arc<AtomicBool>,
+    is_full: AtomicBool,
+    fails_to_sync: AtomicBool,
+}
+
+impl Store {
+    /// The same files, as they are now.
+    pub(super) fn copy(&self) -> Self {
+        let copy = Self::default();
+        for (name, bytes) in self.files() {
+            copy.put(&name, bytes);
+        }
+        copy
+    }
+
+    pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let files = self.0.files.lock().unwrap();
+        files.iter().map(|(name, bytes)| (name.clone(), bytes.lock().unwrap().clone())).collect()
+    }
+
+    pub(super) fn put(&self, name: &str, bytes: Vec<u8>) {
+        self.0.files.lock().unwrap().insert(name.into(), Arc::new(Mutex::new(bytes)));
+    }
+
+    pub(super) fn remove(&self, name: &str) {
+        self.0.files.lock().unwrap().remove(name).expect("there is such a file");
+    }
+
+    /// Whether there is room for new files.
+    pub(super) fn set_full(&self, is_full: bool) {
+        self.0.is_full.store(is_full, Ordering::SeqCst);
+    }
+
+    pub(super) fn fail_syncs(&self) {
+        self.0.fails_to_sync.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Vfs for Store {
+    fn open(&self, name: &str, mode: Open) -> io::Result<Arc<dyn File>> {
+        let mut files = self.0.files.lock().unwrap();
+        let bytes = match (mode, files.get(name)) {
+            (Open::Existing, Some(bytes)) => Arc::clone(bytes),
+            (Open::Existing, None) => return Err(io::ErrorKind::NotFound.into()),
+            (Open::Create, Some(_)) => return Err(io::ErrorKind::AlreadyExists.into()),
+            (Open::Create, None) => Arc::clone(files.entry(name.into()).or_default()),
+        };
+        Ok(Arc::new(Opened { bytes, store: self.clone() }))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(self.0.files.lock().unwrap().keys().cloned().collect())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut files = self.0.files.lock().unwrap();
+        let bytes = files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        files.insert(to.into(), bytes);
+        Ok(())
+    }
+
+    fn unlink(&self, name: &str) -> io::Result<()> {
+        let removed = self.0.files.lock().unwrap().remove(name);
+        removed.map(drop).ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn lock(&self) -> io::Result<Box<dyn Any + Send + Sync>> {
+        if self.0.is_locked.swap(true, Ordering::SeqCst) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(Box::new(Lock(Arc::clone(&self.0.is_locked))))
+    }
+}
+
+struct Lock(Arc<AtomicBool>);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+#[derive(Debug)]
+struct Opened {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    store: Store,
+}
+
+impl File for Opened {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.bytes.lock().unwrap().len() as u64)
+    }
+
+    fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
+        let bytes = self.bytes.lock().unwrap();
+        let rest = bytes.get(at as usize..).unwrap_or_default();
+        let read = rest.len().min(buf.len());
+        buf[..read].copy_from_slice(&rest[..read]);
+        Ok(read)
+    }
+
+    fn write_at(&self, buf: &[u8], at: u64) -> io::Result<()> {
+        let mut bytes = self.bytes.lock().unwrap();
+        let end = at as usize + buf.len();
+        if bytes.len() < end {
+            if self.store.0.is_full.load(Ordering::SeqCst) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            bytes.resize(end, 0);
+        }
+        bytes[at as usize..end].copy_from_slice(buf);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.bytes.lock().unwrap().resize(len as usize, 0);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        match self.store.0.fails_to_sync.load(Ordering::SeqCst) {
+            true => Err(io::Error::other("the cable is out")),
+            false => Ok(()),
+        }
+    }
+}
