@@ -3,7 +3,7 @@
 use bytestring::ByteString;
 use smallvec::SmallVec;
 
-use crate::SocketId;
+use crate::{SocketId, channel::Destination};
 
 /// The sockets that a call concerns: everyone, or the union of some rooms; in either case without the members of the
 /// excepted rooms. A socket in several of the rooms is selected once.
@@ -83,9 +83,34 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Where a message is to be published that is for these sockets, be they here now or not.
+    ///
+    /// ```
+    /// use tenfour_broker::{Target, channel::Destination};
+    ///
+    /// let others = Target::room("lobby").except("muted");
+    /// assert_eq!(others.destination(), Destination::to("lobby").except("muted"));
+    /// assert_eq!(Target::all().destination(), Destination::everyone());
+    /// ```
+    #[must_use]
+    pub fn destination(&self) -> Destination {
+        let names = |rooms: &Rooms| rooms.iter().map(RoomName::to_bytestring).collect();
+        let channels = self.rooms.as_ref().map_or_else(|| Destination::everyone().channels, names);
+        Destination { channels, except: names(&self.except) }
+    }
+}
+
 impl RoomName {
     pub(crate) fn new(name: ByteString) -> Self {
         SocketId::parse(&name).map_or(Self::Named(name), Self::Socket)
+    }
+
+    fn to_bytestring(&self) -> ByteString {
+        match self {
+            Self::Socket(id) => id.as_str().into(),
+            Self::Named(name) => name.clone(),
+        }
     }
 
     pub(crate) fn as_str(&self) -> &str {

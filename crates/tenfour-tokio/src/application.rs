@@ -8,12 +8,17 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use http::request::Parts;
 use std::{fmt, pin::Pin};
-use tenfour_broker::{Body, Message};
+use tenfour_broker::{
+    Body, Message,
+    idempotency::{Key, KeyError},
+};
+use tenfour_delivery::log::AppendError;
 use tenfour_session::{
     engineio::{CloseReason, Refusal},
     socketio::ConnectError,
 };
 use tenfour_wire::native::CloseCode;
+use thiserror::Error;
 
 /// A future on the heap.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -40,8 +45,21 @@ pub trait Application: Send + Sync + 'static {
     /// that it left behind.
     fn connected(&self, socket: Socket) -> BoxFuture<()>;
 
-    /// A message came; the result is the answer for a client that awaits one.
-    fn message(&self, socket: Socket, message: Message) -> BoxFuture<Option<Body>>;
+    /// A message came.
+    fn message(&self, socket: Socket, message: Message) -> BoxFuture<Reply>;
+
+    /// The key by which a repetition of this message is known, so that it is handled once; `None` if it is none that is.
+    ///
+    /// By default, no message has one.
+    fn key(&self, socket: &Socket, message: &Message) -> Option<Result<Key, KeyError>> {
+        let _ = (socket, message);
+        None
+    }
+
+    /// What is answered to a message with a key that is not handled.
+    fn refused(&self, refusal: &KeyRefusal) -> Body {
+        Body::Text(refusal.to_string().into())
+    }
 
     /// The socket has left. It is not called for one that never joined.
     fn disconnected(&self, socket: Socket, reason: DisconnectReason) -> BoxFuture<()>;
@@ -82,6 +100,33 @@ pub trait Application: Send + Sync + 'static {
         let _ = namespace;
         1
     }
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It was handled, and this is the answer for a client that awaits one; `None` for no answer.
+    Done(Option<Body>),
+    /// It was not, and the client is told this. A message with a [key](Application::key) is handled when it comes again.
+    Failed(Body),
+}
+
+/// Why a message with a key is not handled.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum KeyRefusal {
+    /// What is to be the key can't be one.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The key was another message's.
+    #[error("the key was used for another message; give each message its own")]
+    Conflict,
+    /// Too many messages with keys are being handled or remembered.
+    #[error("too many messages are being handled; send the same again later")]
+    Full,
+    /// It was handled, and the log did not take the answer, so that this cannot be proved when it comes again.
+    #[error("the answer could not be kept: {0}; send the same again later")]
+    NotKept(AppendError),
 }
 
 /// Why a socket left its namespace.

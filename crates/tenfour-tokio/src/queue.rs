@@ -1,6 +1,12 @@
 //! A socket's events, in order, on their way to the application.
 
-use crate::{Socket, application::DisconnectReason, server::Shared};
+use crate::{
+    Socket,
+    application::{DisconnectReason, KeyRefusal, Reply},
+    native::Begun,
+    scope::Scope,
+    server::Shared,
+};
 use futures_util::FutureExt;
 use std::{
     collections::VecDeque,
@@ -8,7 +14,10 @@ use std::{
     sync::Arc,
     task::{Context, Waker},
 };
-use tenfour_broker::Message;
+use tenfour_broker::{
+    Body, Message,
+    idempotency::{Key, KeyError, fingerprint},
+};
 use tenfour_node::ReplyId;
 use tenfour_session::socketio::ConnectError;
 use tokio::sync::Semaphore;
@@ -147,13 +156,82 @@ async fn connect(socket: &Socket) {
 }
 
 async fn handle(socket: Socket, message: Message, reply: Option<ReplyId>, cost: usize) {
-    let application = &socket.server().application;
-    let answer = guarded(&socket, || application.message(socket.clone().in_handler(), message)).await;
-    let answer = answer.unwrap_or_else(|| Some(application.panicked()));
+    let answer = match socket.server().application.key(&socket, &message) {
+        None => match run(socket.clone().in_handler(), message).await {
+            Reply::Done(answer) => answer,
+            Reply::Failed(answer) => Some(answer),
+        },
+        Some(key) => once(&socket, key, message).await,
+    };
     if let (Some(to), Some(body)) = (reply, answer) {
         socket.link().reply(&socket, to, &body).await;
     }
     socket.link().consumed(cost);
+}
+
+async fn run(socket: Socket, message: Message) -> Reply {
+    let application = socket.server().application.clone();
+    let reply = guarded(&socket, || application.message(socket.clone(), message)).await;
+    reply.unwrap_or_else(|| Reply::Failed(application.panicked()))
+}
+
+/// Handles a message with a key, if it was not handled before. The answer is the same each time.
+async fn once(socket: &Socket, key: Result<Key, KeyError>, message: Message) -> Option<Body> {
+    let refused = |refusal| Some(socket.server().application.refused(&refusal));
+    let key = match key {
+        Ok(key) => key,
+        Err(error) => return refused(error.into()),
+    };
+    let told = match socket.space().hub().begin(socket.space(), &key, fingerprint(&message)) {
+        Begun::Answered(answer) => return answer,
+        Begun::Conflict => return refused(KeyRefusal::Conflict),
+        Begun::Full => return refused(KeyRefusal::Full),
+        Begun::Joined(told) => told,
+        Begun::Run(told) => {
+            run_once(socket, key, message).await;
+            told
+        }
+    };
+    match told.await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => refused(KeyRefusal::NotKept(error)),
+        Err(_) => None,
+    }
+}
+
+async fn run_once(socket: &Socket, key: Key, message: Message) {
+    let scope = Arc::new(Scope::new(key.clone()));
+    let mut attempt = Attempt { socket, key, is_decided: false };
+    let reply = run(socket.clone().in_handler().in_scope(Arc::clone(&scope)), message).await;
+    scope.end();
+    attempt.decide(reply);
+}
+
+/// A handler that runs under a key. If it is dropped before its end, the key is free for another attempt.
+struct Attempt<'a> {
+    socket: &'a Socket,
+    key: Key,
+    is_decided: bool,
+}
+
+impl Attempt<'_> {
+    fn decide(&mut self, reply: Reply) {
+        self.is_decided = true;
+        let space = self.socket.space();
+        match reply {
+            Reply::Done(answer) => space.hub().finish(space, &self.key, answer),
+            Reply::Failed(answer) => space.hub().abandon(space, &self.key, Some(answer)),
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.is_decided {
+            let space = self.socket.space();
+            space.hub().abandon(space, &self.key, None);
+        }
+    }
 }
 
 /// `None` where the application panicked, be it before it had a future to give.

@@ -5,6 +5,7 @@ use crate::{
     application::DisconnectReason,
     link::Link,
     queue::{Concurrency, Item, Queue},
+    scope::Scope,
     server::Shared,
 };
 use bytestring::ByteString;
@@ -24,6 +25,8 @@ use thiserror::Error;
 pub struct Socket {
     inner: Arc<Inner>,
     origin: Origin,
+    /// In a handler of a message with a key: what it publishes.
+    scope: Option<Arc<Scope>>,
 }
 
 struct Inner {
@@ -126,7 +129,7 @@ impl Socket {
             queue: Mutex::default(),
             concurrency,
         };
-        Self { inner: Arc::new(inner), origin: Origin::Elsewhere }
+        Self { inner: Arc::new(inner), origin: Origin::Elsewhere, scope: None }
     }
 
     /// The socket's public id, by which it also is a room of its own.
@@ -312,6 +315,17 @@ impl Socket {
     }
 
     /// The same socket, for a handler of its messages.
+    pub(crate) fn in_scope(mut self, scope: Arc<Scope>) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
+    /// What the handler publishes that this handle was given to, if its message has a key.
+    #[must_use]
+    pub fn scope(&self) -> Option<&Arc<Scope>> {
+        self.scope.as_ref()
+    }
+
     pub(crate) fn in_handler(mut self) -> Self {
         self.origin = Origin::Handler;
         self

@@ -16,9 +16,10 @@ use std::{
 };
 use tenfour_broker::{
     Event, Limits, Message, Outcome, RequestError, RequestId, Target,
-    channel::{Publication, PublishError, Receipt},
+    channel::{Page, Publication, PublishError, Query, Receipt},
     registry::{Connect, Registry, RegistryLimits, Rule, RuleIndex, WhenEmpty},
 };
+use tenfour_delivery::{log::ReadError, time::WallTime};
 use tenfour_node::{Namespace, Reach, Urgency};
 use tenfour_session::socketio::ConnectError;
 use thiserror::Error;
@@ -110,6 +111,20 @@ impl Space {
     /// Opens the log, if it is one that may fail: from then on it is there.
     fn open_log(self: &Arc<Self>) -> Result<(), LogError> {
         if self.hub.terms().is_eager() { self.hub.open(self).map(drop) } else { Ok(()) }
+    }
+
+    /// Reads what was published in channels: a page of it, which says whether there is more.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn history(self: &Arc<Self>, query: &Query) -> Result<Page, ReadError> {
+        self.hub.read(self, query)
+    }
+
+    /// The calendar time by which this namespace decides what has expired.
+    #[must_use]
+    pub fn wall(&self) -> WallTime {
+        self.clock.wall()
     }
 
     pub(crate) fn hub(&self) -> &Hub {

@@ -6,8 +6,11 @@ use bytestring::ByteString;
 use http::{Extensions, request::Parts};
 use std::{sync::Arc, time::Duration};
 use tenfour_tokio::{
-    self as tokio_adapter, Application, BoxFuture, DisconnectReason, Space,
-    broker::{Body, Message},
+    self as tokio_adapter, Application, BoxFuture, DisconnectReason, KeyRefusal, Reply, Space,
+    broker::{
+        Body, Message,
+        idempotency::{self, KeyError},
+    },
     native::{Identity, NativeSession, Rejection},
     session::{engineio::Refusal, socketio::ConnectError},
     wire::native::CloseCode,
@@ -65,17 +68,30 @@ impl Application for App {
         })
     }
 
-    fn message(&self, socket: tokio_adapter::Socket, message: Message) -> BoxFuture<Option<Body>> {
+    fn message(&self, socket: tokio_adapter::Socket, message: Message) -> BoxFuture<Reply> {
         let routes = self.routes(&socket);
         let socket = Socket::new(socket, self.timeout);
         let mut incoming = Incoming::event(socket, routes.state.clone(), message);
         if routes.event_middleware.is_empty() && routes.any.is_none() {
             return match routes.events.get(incoming.name()) {
                 Some(handler) => handler(&mut incoming),
-                None => Box::pin(std::future::ready(Some(unhandled(&incoming)))),
+                None => Box::pin(std::future::ready(unhandled(&incoming))),
             };
         }
         Box::pin(async move { handle(&routes, &mut incoming).await })
+    }
+
+    fn key(
+        &self,
+        socket: &tokio_adapter::Socket,
+        message: &Message,
+    ) -> Option<Result<idempotency::Key, KeyError>> {
+        let routes = &self.namespaces[socket.space().rule().get()];
+        routes.key.as_ref()?.of(message)
+    }
+
+    fn refused(&self, refusal: &KeyRefusal) -> Body {
+        HandlerError::new(refusal.to_string()).to_body()
     }
 
     fn disconnected(&self, socket: tokio_adapter::Socket, reason: DisconnectReason) -> BoxFuture<()> {
@@ -123,12 +139,12 @@ impl Application for App {
     }
 }
 
-async fn handle(routes: &Routes, incoming: &mut Incoming) -> Option<Body> {
+async fn handle(routes: &Routes, incoming: &mut Incoming) -> Reply {
     for middleware in &routes.event_middleware {
         let passed = middleware(incoming).await;
         incoming.rewind();
         if let Err(error) = passed {
-            return Some(error.to_body());
+            return error.to_reply();
         }
     }
     let handler: Option<&AnyHandler> = routes.events.get(incoming.name());
@@ -141,14 +157,14 @@ async fn handle(routes: &Routes, incoming: &mut Incoming) -> Option<Body> {
     }
 }
 
-async fn call(handler: Option<&AnyHandler>, incoming: &mut Incoming) -> Option<Body> {
+async fn call(handler: Option<&AnyHandler>, incoming: &mut Incoming) -> Reply {
     match handler {
         Some(handler) => handler(incoming).await,
-        None => Some(unhandled(incoming)),
+        None => unhandled(incoming),
     }
 }
 
 /// A client that awaits an acknowledgement is told that there will be none.
-fn unhandled(incoming: &Incoming) -> Body {
-    HandlerError::new(format!("no handler for the event {:?}", incoming.name())).to_body()
+fn unhandled(incoming: &Incoming) -> Reply {
+    HandlerError::new(format!("no handler for the event {:?}", incoming.name())).to_reply()
 }

@@ -1,12 +1,19 @@
 //! What is said to many.
 
-use crate::socket::{EmitError, RequestError, message, message_of, read_answer};
+use crate::{
+    publish::{self, HistoryError, Page, PublishError},
+    socket::{EmitError, RequestError, message, message_of, read_answer},
+};
 use bytestring::ByteString;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt, sync::Arc, time::Duration};
 use tenfour_tokio::{
-    Handshake, Socket, Space,
-    broker::{JoinError, Joined, Outcome, SocketId, Target, Why},
+    Handshake, Scope, Socket, Space,
+    broker::{
+        JoinError, Joined, Message, Outcome, SocketId, Target, Why,
+        channel::{MessageKey, Publication, Receipt},
+    },
+    delivery::resume::Position,
     node::{Reach, Urgency},
     wire::{json, socketio::Args},
 };
@@ -29,6 +36,16 @@ pub struct Broadcast {
     target: Target,
     urgency: Urgency,
     timeout: Duration,
+    terms: Terms,
+    scope: Option<Arc<Scope>>,
+}
+
+/// How a message is published.
+#[derive(Clone, Debug, Default)]
+struct Terms {
+    ttl: Option<Duration>,
+    key: Option<ByteString>,
+    conflate: Option<ByteString>,
 }
 
 /// A socket that was chosen by a [`Broadcast`].
@@ -52,7 +69,19 @@ pub struct Answers<R> {
 
 impl Broadcast {
     pub(crate) fn new(space: Arc<Space>, timeout: Duration) -> Self {
-        Self { space, target: Target::all(), urgency: Urgency::Queued, timeout }
+        let (target, urgency) = (Target::all(), Urgency::Queued);
+        Self { space, target, urgency, timeout, terms: Terms::default(), scope: None }
+    }
+
+    /// What is published is a handler's, which has a key.
+    pub(crate) fn in_scope(mut self, scope: Option<Arc<Scope>>) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    pub(crate) fn only_socket(mut self, socket: SocketId) -> Self {
+        self.target = Target::socket(socket);
+        self
     }
 
     /// Also who is in this room; with the first room, only who is in it.
@@ -87,6 +116,109 @@ impl Broadcast {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    /// How long the event may be delivered after it is [published](Self::publish): without end. Who has been away for longer
+    /// does not get it.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.terms.ttl = Some(ttl);
+        self
+    }
+
+    /// By what the event is known among all that are [published](Self::publish) in the namespace: 1 to 128 bytes, a UUID, say.
+    /// Published again under its key, within the [window](crate::broker::channel::Config::keys), it is not in the log twice:
+    /// the receipt says where it is, and that it is a [`duplicate`](Receipt::duplicate). Another event under the key is an
+    /// error.
+    ///
+    /// Without a key, an event that is published again, since it is not known whether it was committed, may be there twice.
+    pub fn key(mut self, key: impl Into<ByteString>) -> Self {
+        self.terms.key = Some(key.into());
+        self
+    }
+
+    /// What the event is the latest state of: who subscribes to the latest of each does not get earlier ones after it was
+    /// away.
+    pub fn conflate(mut self, of: impl Into<ByteString>) -> Self {
+        self.terms.conflate = Some(of.into());
+        self
+    }
+
+    /// Publishes an event to all of them, at least once, and is done when the namespace's log has committed it: nobody sees it
+    /// before. The receipt says where it is in the log.
+    ///
+    /// In a namespace with [recovery](crate::Namespace), who is away gets it when it is back, in the order of the log, or is told
+    /// of its loss; who is connected and slow gets it later. Elsewhere, those that are connected get it as if it were emitted.
+    /// Either way those of the native protocol that subscribe to a channel of a room's name get it, unless it goes to everyone.
+    ///
+    /// In the handler of an event with a [key](crate::Namespace::idempotency), what is published through that handler's socket is
+    /// known by the event's key, unless it has [one of its own](Self::key).
+    ///
+    /// ```no_run
+    /// # async fn example(handle: tenfour::Handle) -> Result<(), Box<dyn std::error::Error>> {
+    /// let lobby = handle.namespace("/")?.to("lobby");
+    /// let receipt = lobby.key("match-7-over").publish("over", &(3, 1)).await?;
+    /// println!("at {}, for good", receipt.offset);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If it was not committed. After [`AppendError::Failed`](tenfour_tokio::delivery::log::AppendError::Failed), and if the
+    /// future is dropped, it is not known whether it was: publish it again under its key.
+    pub async fn publish<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        data: &T,
+    ) -> Result<Receipt, PublishError> {
+        self.publish_message(message(event, data)?).await
+    }
+
+    /// [`publish`](Self::publish) with arguments as a client sent them, bytes and all.
+    ///
+    /// # Errors
+    /// Those of [`publish`](Self::publish).
+    pub async fn publish_args(&self, event: &str, args: Args) -> Result<Receipt, PublishError> {
+        self.publish_message(message_of(event, args)?).await
+    }
+
+    pub(crate) async fn publish_message(&self, message: Message) -> Result<Receipt, PublishError> {
+        let Terms { ttl, key, conflate } = self.terms.clone();
+        let key = key.map(MessageKey::new).transpose()?;
+        let to = self.target.destination();
+        let publication = Publication { ttl, key, conflate, ..Publication::new(to, message) };
+        let published = match &self.scope {
+            Some(scope) => scope.publish(&self.space, publication).await,
+            None => self.space.publish(publication).await,
+        };
+        Ok(published?)
+    }
+
+    /// What was published to these rooms, or to everyone where none is named: up to `limit` events after a position, or from
+    /// the oldest that the log has. It is what went to a room, whoever was in it, and whom it excepted.
+    ///
+    /// ```no_run
+    /// # async fn example(handle: tenfour::Handle) -> Result<(), Box<dyn std::error::Error>> {
+    /// let lobby = handle.namespace("/")?.to("lobby");
+    /// let mut position = None;
+    /// loop {
+    ///     let page = lobby.history(position, 100).await?;
+    ///     for event in &page.events {
+    ///         println!("{} {} {}", event.offset, event.event, event.args.json());
+    ///     }
+    ///     if !page.more {
+    ///         break;
+    ///     }
+    ///     position = Some(page.position);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the position is beyond the log's end, or the log cannot be read.
+    #[expect(clippy::unused_async, reason = "a log on another node will have to be waited for")]
+    pub async fn history(&self, after: Option<Position>, limit: usize) -> Result<Page, HistoryError> {
+        publish::read(&self.space, self.target.destination().channels, after, limit)
     }
 
     /// Sends an event to all of them, at most once. It is written once, and shared.
@@ -186,12 +318,13 @@ impl Broadcast {
 
 impl fmt::Debug for Broadcast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { space, target, urgency, timeout } = self;
+        let Self { space, target, urgency, timeout, terms, scope: _ } = self;
         f.debug_struct("Broadcast")
             .field("namespace", space.name())
             .field("target", target)
             .field("urgency", urgency)
             .field("timeout", timeout)
+            .field("terms", terms)
             .finish()
     }
 }
@@ -211,8 +344,7 @@ impl RemoteSocket {
 
     /// It alone, to be sent to, put into rooms or disconnected; requests wait for as long as `timeout`.
     pub fn only(&self, timeout: Duration) -> Broadcast {
-        let target = Target::socket(self.id());
-        Broadcast { target, ..Broadcast::new(self.socket.space().clone(), timeout) }
+        Broadcast::new(self.socket.space().clone(), timeout).only_socket(self.id())
     }
 
     /// The rooms that it was in, the room of its own id first.

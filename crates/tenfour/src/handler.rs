@@ -5,13 +5,13 @@ use crate::{
     extract::{FromConnect, FromEvent},
 };
 use std::{future::ready, sync::Arc};
-use tenfour_tokio::{BoxFuture, broker::Body};
+use tenfour_tokio::{BoxFuture, Reply};
 
 /// A handler of an event: an async function of up to eight parameters that are [`FromEvent`], which returns what is
 /// [`IntoReply`]. `P` is its parameters, which are inferred.
 pub trait Handler<P>: Send + Sync + 'static {
     #[doc(hidden)]
-    fn call(&self, incoming: &mut Incoming) -> BoxFuture<Option<Body>>;
+    fn call(&self, incoming: &mut Incoming) -> BoxFuture<Reply>;
 }
 
 /// A middleware of events: an async function of up to eight parameters that are [`FromEvent`], which returns
@@ -61,13 +61,13 @@ where
     F::Future: Future<Output: IntoReply> + Send + 'static,
     P: EventParameters,
 {
-    fn call(&self, incoming: &mut Incoming) -> BoxFuture<Option<Body>> {
+    fn call(&self, incoming: &mut Incoming) -> BoxFuture<Reply> {
         match P::from_event(incoming) {
             Ok(parameters) => {
                 let handling = self.apply(parameters);
                 Box::pin(async move { handling.await.into_reply() })
             }
-            Err(error) => Box::pin(ready(Some(HandlerError::from(error).to_body()))),
+            Err(error) => Box::pin(ready(HandlerError::from(error).to_reply())),
         }
     }
 }
@@ -184,7 +184,7 @@ parameters!(A a B b C c D d G g H h I i);
 parameters!(A a B b C c D d G g H h I i J j);
 
 /// Handlers whose parameters are forgotten.
-pub(crate) type AnyHandler = Arc<dyn Fn(&mut Incoming) -> BoxFuture<Option<Body>> + Send + Sync>;
+pub(crate) type AnyHandler = Arc<dyn Fn(&mut Incoming) -> BoxFuture<Reply> + Send + Sync>;
 pub(crate) type AnyEventMiddleware =
     Arc<dyn Fn(&mut Incoming) -> BoxFuture<Result<(), HandlerError>> + Send + Sync>;
 pub(crate) type AnyConnectMiddleware =

@@ -9,8 +9,10 @@ mod cors;
 mod extract;
 mod handle;
 mod handler;
+mod key;
 mod namespace;
 pub mod native;
+mod publish;
 mod reply;
 mod server;
 mod service;
@@ -25,7 +27,9 @@ pub use extract::{
 };
 pub use handle::{Handle, UnknownNamespace};
 pub use handler::{ConnectMiddleware, EventMiddleware, Handler, SocketHandler};
+pub use key::Key;
 pub use namespace::Namespace;
+pub use publish::{HistoryError, Page, PublishError, Published};
 pub use reply::{Ack, HandlerError, HandlerResult, IntoReply, NoReply};
 pub use server::{BuildError, Server, ServerBuilder};
 pub use service::{Endpoint, EndpointLayer};
@@ -33,9 +37,9 @@ pub use socket::{EmitError, RequestError, SetDataError, Socket};
 pub use value::Value;
 
 pub use tenfour_tokio::{
-    ChangeError, Cookie, DisconnectReason, Handshake, Origins, PeerAddress, RequestError as NoAnswer,
+    ChangeError, Cookie, DisconnectReason, Handshake, Origins, PeerAddress, Reply, RequestError as NoAnswer,
     SameSite, TryEmitError,
-    broker::{self, JoinError, SocketId},
+    broker::{self, JoinError, SocketId, channel::Receipt},
     delivery,
     native::rustls,
     node::{self, Reach},

@@ -1,7 +1,7 @@
 //! A namespace, as it is declared.
 
 use crate::{
-    ConnectMiddleware, EventMiddleware, Handler, SocketHandler,
+    ConnectMiddleware, EventMiddleware, Handler, Key, SocketHandler,
     handler::{AnyConnectMiddleware, AnyEventMiddleware, AnyHandler, AnySocketHandler},
 };
 use bytestring::ByteString;
@@ -55,6 +55,7 @@ pub(crate) struct Routes {
     pub(crate) events: HashMap<ByteString, AnyHandler>,
     pub(crate) state: Arc<Extensions>,
     pub(crate) concurrency: usize,
+    pub(crate) key: Option<Key>,
     /// Names that were declared and may not be.
     pub(crate) rejected: Vec<ByteString>,
 }
@@ -160,6 +161,48 @@ impl Namespace {
     #[must_use]
     pub fn state<T: Clone + Send + Sync + 'static>(mut self, state: T) -> Self {
         Arc::make_mut(&mut self.routes.state).insert(state);
+        self
+    }
+
+    /// Where an event has the key by which a repetition of it is known, so that it is handled once.
+    ///
+    /// A client that does not know whether its event was handled sends it again: a stock one does so by itself where it is set up
+    /// with `retries`. On the wire a retry looks like a second event that says the same, so **without a key every retry is
+    /// handled again**: at least once is all that there can be. With one:
+    ///
+    /// - An event whose key was answered is answered the same again, and its handler does not run, nor a middleware of events.
+    /// - One whose handler still runs joins it, also from another connection, and gets the same answer.
+    /// - The answer goes out when it is committed to the namespace's log, so on a durable log this holds over restarts.
+    /// - An event that says something else under a key that was used is answered an error.
+    /// - What the handler [publishes](crate::Broadcast::publish) through the socket that it is given is known by the event's key
+    ///   and its place: if the server stops between that and the answer, the event is handled again when it comes again, and
+    ///   these messages are not published twice. Whatever else a handler does is then done twice: give it the key, too.
+    /// - A handler that fails is no answer: its error is told, and the event is handled again when it comes again.
+    ///
+    /// This holds for clones of the socket in the handler as well, until the handler is done. Messages are told apart by their
+    /// order, so a handler that publishes in several tasks at once, or not the same when it runs again, gives them
+    /// [keys](crate::Broadcast::key) of their own. What is published through a [`Handle`](crate::Handle) is not the handler's.
+    ///
+    /// Answers are remembered for two minutes, or as
+    /// [`idempotency_limits`](crate::ServerBuilder::idempotency_limits) says: what comes later is handled as a new event, so a
+    /// client must not retry for longer than that. Keys count for the whole namespace, whoever sends them: let clients draw
+    /// UUIDs. An event without a key, be it missing or no text, is handled each time that it comes.
+    ///
+    /// ```
+    /// use tenfour::{HandlerResult, Key, Namespace, Socket};
+    ///
+    /// // The client: socket.timeout(5000).emitWithAck("say", crypto.randomUUID(), "hello")
+    /// let chat = Namespace::new("/chat")
+    ///     .idempotency(Key::argument(0).only(["say"]))
+    ///     .on("say", async |socket: Socket, _key: String, text: String| -> HandlerResult<u64> {
+    ///         let receipt = socket.everyone().publish("said", &text).await?;
+    ///         Ok(receipt.offset.get())
+    ///     });
+    /// # drop(chat);
+    /// ```
+    #[must_use]
+    pub fn idempotency(mut self, key: Key) -> Self {
+        self.routes.key = Some(key);
         self
     }
 

@@ -1,24 +1,20 @@
 //! The server's side of the native protocol: who may join, what is answered, and publishing.
 
 use crate::{
-    Handle, Server, ServerBuilder, UnknownNamespace,
+    Handle, PublishError, Receipt, Server, ServerBuilder,
     client::{IntoMessage, Message},
-    socket::{EmitError, message},
 };
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::Serialize;
 use std::{convert::Infallible, sync::Arc};
 use tenfour_tokio::{
-    BoxFuture, broker,
-    broker::channel::Publication,
+    BoxFuture,
     native::{log::Log, rustls::ServerConfig},
     session::native as session,
 };
-use thiserror::Error;
 
 pub use tenfour_tokio::{
-    broker::channel::Receipt,
     native::{
         Config, Grants, Identity, Listener, LogError, LogFactory, NativeSession, Rejection, RequestError,
         SessionId, log,
@@ -30,21 +26,6 @@ pub(crate) type Authenticate =
     Arc<dyn Fn(Bytes, ByteString) -> BoxFuture<Result<Identity, Rejection>> + Send + Sync>;
 pub(crate) type Answer =
     Arc<dyn Fn(NativeSession, Message) -> BoxFuture<Result<Message, String>> + Send + Sync>;
-
-/// Why the server's own message was not published.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum PublishError {
-    /// There is no such namespace.
-    #[error(transparent)]
-    Namespace(#[from] UnknownNamespace),
-    /// The event cannot be written.
-    #[error(transparent)]
-    Event(#[from] EmitError),
-    /// It was not committed.
-    #[error(transparent)]
-    Refused(#[from] broker::channel::PublishError),
-}
 
 /// How the native protocol is served. It is served by [`Server::serve_native`] and its like, and over WebSocket at
 /// [`native_path`](Self::native_path).
@@ -165,8 +146,10 @@ impl Server {
 }
 
 impl Handle {
-    /// Publishes an event to a channel of a namespace, and is done when it is committed. Those who subscribe to the channel get it
-    /// in its order, now or when they are back; those of other dialects get it if they are in the room of its name.
+    /// Publishes an event to a channel of a namespace, and is done when it is committed: as
+    /// `self.namespace(namespace)?.to(channel).publish(event, data)`, see [`Broadcast::publish`](crate::Broadcast::publish).
+    /// Those who subscribe to the channel get it in its order, now or when they are back, and so do those in the room of its
+    /// name where the namespace has recovery; elsewhere these get it if they are there.
     ///
     /// # Errors
     /// If it was not committed.
@@ -177,7 +160,7 @@ impl Handle {
         event: &str,
         data: &T,
     ) -> Result<Receipt, PublishError> {
-        self.publish_message(namespace, channel, message(event, data)?).await
+        self.namespace(namespace)?.to(channel).publish(event, data).await
     }
 
     /// [`publish`](Self::publish) with a message as clients of the native protocol write it, which need not have a name.
@@ -190,16 +173,6 @@ impl Handle {
         channel: &str,
         message: impl IntoMessage,
     ) -> Result<Receipt, PublishError> {
-        self.publish_message(namespace, channel, node::from_wire(message.into_message())).await
-    }
-
-    async fn publish_message(
-        &self,
-        namespace: &str,
-        channel: &str,
-        message: broker::Message,
-    ) -> Result<Receipt, PublishError> {
-        let space = self.server.namespace(namespace).ok_or_else(|| UnknownNamespace(namespace.to_owned()))?;
-        Ok(space.publish(Publication::to_channel(channel, message)).await?)
+        self.namespace(namespace)?.to(channel).publish_message(node::from_wire(message.into_message())).await
     }
 }

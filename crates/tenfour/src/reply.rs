@@ -3,7 +3,7 @@
 use crate::socket::acceptable;
 use serde::Serialize;
 use std::fmt;
-use tenfour_tokio::{broker::Body, wire::socketio::Args};
+use tenfour_tokio::{Reply, broker::Body, wire::socketio::Args};
 
 /// What a handler returns: the acknowledgement, or an error that is answered in its place.
 pub type HandlerResult<T = ()> = Result<T, HandlerError>;
@@ -27,6 +27,10 @@ impl HandlerError {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    pub(crate) fn to_reply(&self) -> Reply {
+        Reply::Failed(self.to_body())
     }
 
     pub(crate) fn to_body(&self) -> Body {
@@ -54,8 +58,8 @@ impl<E: std::error::Error> From<E> for HandlerError {
 /// What a handler of an event may return: `()` (acknowledged without a value), [`Ack`], [`Args`], [`NoReply`], or a
 /// [`HandlerResult`] of any value that serde can write. A tuple is an acknowledgement with several values.
 pub trait IntoReply {
-    /// The acknowledgement's values; `None` for no acknowledgement.
-    fn into_reply(self) -> Option<Body>;
+    /// The acknowledgement, or the error in its place.
+    fn into_reply(self) -> Reply;
 }
 
 /// An acknowledgement with this value, from a handler that cannot fail.
@@ -67,34 +71,36 @@ pub struct Ack<T>(pub T);
 pub struct NoReply;
 
 impl IntoReply for () {
-    fn into_reply(self) -> Option<Body> {
-        Some(Body::json(""))
+    fn into_reply(self) -> Reply {
+        Reply::Done(Some(Body::json("")))
     }
 }
 
 impl IntoReply for NoReply {
-    fn into_reply(self) -> Option<Body> {
-        None
+    fn into_reply(self) -> Reply {
+        Reply::Done(None)
     }
 }
 
 /// The values as a client sent them.
 impl IntoReply for Args {
-    fn into_reply(self) -> Option<Body> {
-        Some(from_args(self))
+    fn into_reply(self) -> Reply {
+        Reply::Done(Some(from_args(self)))
     }
 }
 
 impl<T: Serialize> IntoReply for Ack<T> {
-    fn into_reply(self) -> Option<Body> {
+    fn into_reply(self) -> Reply {
         HandlerResult::Ok(self.0).into_reply()
     }
 }
 
 impl<T: Serialize> IntoReply for HandlerResult<T> {
-    fn into_reply(self) -> Option<Body> {
-        let body = self.and_then(|value| Ok(from_args(acceptable(Args::serialize(&value)?)?)));
-        Some(body.unwrap_or_else(|error| error.to_body()))
+    fn into_reply(self) -> Reply {
+        match self.and_then(|value| Ok(from_args(acceptable(Args::serialize(&value)?)?))) {
+            Ok(body) => Reply::Done(Some(body)),
+            Err(error) => error.to_reply(),
+        }
     }
 }
 
@@ -119,9 +125,10 @@ mod tests {
     /// The stock clients' parsers close the connection over more.
     #[test]
     fn an_answer_with_more_bytes_than_a_client_takes_is_an_error() {
-        let answer = |count| HandlerResult::Ok(vec![Bytes::from_static(b"x"); count]).into_reply().unwrap();
-        assert!(matches!(answer(10), Body::Json { attachments, .. } if attachments.len() == 10));
-        let Body::Json { args, attachments } = answer(11) else { panic!() };
+        let answer = |count| HandlerResult::Ok(vec![Bytes::from_static(b"x"); count]).into_reply();
+        let Reply::Done(Some(Body::Json { attachments, .. })) = answer(10) else { panic!() };
+        assert_eq!(attachments.len(), 10);
+        let Reply::Failed(Body::Json { args, attachments }) = answer(11) else { panic!() };
         assert!(args.starts_with(r#"{"error":"the event has 11 binary values"#), "{args}");
         assert!(attachments.is_empty());
     }

@@ -11,7 +11,7 @@ use http::{Extensions, request::Parts};
 use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
 use tenfour_tokio::{
     Config, Cookie, NamespaceError, Server as Inner,
-    broker::{Limits, registry::Rule},
+    broker::{Limits, idempotency, registry::Rule},
     node::{self, Dialect, Overflow},
     session::{
         engineio::{self, Transports, Upgrade},
@@ -324,6 +324,13 @@ impl ServerBuilder {
     #[must_use]
     pub fn namespace_limits(mut self, limits: Limits) -> Self {
         self.config.namespace = limits;
+        self
+    }
+
+    /// How many answers to events with [keys](Namespace::idempotency) a namespace remembers, and for how long.
+    #[must_use]
+    pub fn idempotency_limits(mut self, limits: idempotency::Config) -> Self {
+        self.config.native.idempotency = limits;
         self
     }
 

@@ -1,7 +1,7 @@
 //! A client in a namespace.
 
 use crate::{
-    Broadcast,
+    Broadcast, PublishError,
     reply::{from_args, to_args},
 };
 use bytestring::ByteString;
@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt, sync::Arc, time::Duration};
 use tenfour_tokio::{
     self as tokio_adapter, ChangeError, Handshake, Space, TryEmitError,
-    broker::{Body, Message, SocketId},
+    broker::{Body, Message, SocketId, channel::Receipt},
     node::Delivery,
     wire::{
         json,
@@ -238,7 +238,25 @@ impl Socket {
 
     /// Everyone in the namespace, this socket among them.
     pub fn everyone(&self) -> Broadcast {
-        Broadcast::new(self.space().clone(), self.timeout)
+        Broadcast::new(self.space().clone(), self.timeout).in_scope(self.raw.scope().cloned())
+    }
+
+    /// This socket alone, and whoever joined the room of its id.
+    pub fn only(&self) -> Broadcast {
+        self.everyone().only_socket(self.id())
+    }
+
+    /// Publishes an event to this socket, at least once, and is done when it is committed: see [`Broadcast::publish`]. With a
+    /// time to live or a key, publish it to [`only`](Self::only) it.
+    ///
+    /// # Errors
+    /// If it was not committed.
+    pub async fn publish<T: Serialize + ?Sized>(
+        &self,
+        event: &str,
+        data: &T,
+    ) -> Result<Receipt, PublishError> {
+        self.only().publish(event, data).await
     }
 
     /// Takes the socket out of the namespace. The client's connection stays; it does not come back by itself.

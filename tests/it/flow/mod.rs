@@ -6,3 +6,4 @@ mod handlers;
 mod inbound;
 mod lifecycle;
 mod outbound;
+mod publish;

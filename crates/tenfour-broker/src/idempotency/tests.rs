@@ -200,7 +200,7 @@ impl World {
         let query = crate::channel::Query {
             messages: usize::MAX,
             bytes: usize::MAX,
-            ..crate::channel::Query::of(crate::channel::NOTES, Offset::START)
+            ..crate::channel::Query::of(NOTES, Offset::START)
         };
         for entry in self.log.read(&query).expect("memory can be read").entries {
             restored.restore(&entry).expect("it was written here");

@@ -44,7 +44,7 @@ pub(crate) struct Process<S> {
 /// What concerns the other dialects.
 #[derive(Clone, Debug, Hash)]
 pub(crate) enum Outgoing {
-    Committed(node::Committed),
+    Committed(Box<node::Committed>),
     Emitted(ByteString, Message),
     Published(PublishId, Result<(u64, u64), ()>),
 }

@@ -1,4 +1,4 @@
-use crate::{Application, BoxFuture, Config, DisconnectReason, Server, Socket};
+use crate::{Application, BoxFuture, Config, DisconnectReason, Reply, Server, Socket};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::Request;
@@ -22,8 +22,8 @@ impl Application for Quiet {
         Box::pin(async {})
     }
 
-    fn message(&self, _: Socket, _: Message) -> BoxFuture<Option<Body>> {
-        Box::pin(async { None })
+    fn message(&self, _: Socket, _: Message) -> BoxFuture<Reply> {
+        Box::pin(async { Reply::Done(None) })
     }
 
     fn disconnected(&self, _: Socket, _: DisconnectReason) -> BoxFuture<()> {

@@ -1,4 +1,5 @@
 use std::{fmt, sync::Arc, time::Duration};
+use tenfour_broker::idempotency;
 use tenfour_delivery::number::Epoch;
 use tenfour_log::{Log, Memory, Retention};
 use tenfour_node::native as node;
@@ -15,6 +16,8 @@ pub struct Config {
     pub node: Arc<node::Config>,
     /// Where a namespace's log comes from: memory.
     pub log: LogFactory,
+    /// How long, and how many, answers to events with keys are remembered in each namespace.
+    pub idempotency: idempotency::Config,
     /// The path at which it is served over WebSocket, with a slash at both ends: `/tenfour/`. `None` serves it there nowhere.
     pub path: Option<String>,
     /// Connections at once, those that shake hands among them: 100,000. Further ones are told to come back later.
@@ -31,6 +34,7 @@ impl Default for Config {
             session: Arc::default(),
             node: Arc::default(),
             log: LogFactory::memory(Retention::default()),
+            idempotency: idempotency::Config::default(),
             path: Some("/tenfour/".to_owned()),
             connections: 100_000,
             tls_timeout: Duration::from_secs(10),

@@ -1,6 +1,10 @@
 //! The native half of a namespace: its server, its log, and its connections, behind one lock.
 
-use super::{Config, LogError, NativeSession, connection::Peer};
+use super::{
+    Config, LogError, NativeSession,
+    answers::{Answers, Begun},
+    connection::Peer,
+};
 use crate::{Clock, Space, application::Application, space::Terms};
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -16,10 +20,16 @@ use std::{
     time::Duration,
 };
 use tenfour_broker::{
-    Message, Target,
-    channel::{Effect, Publication, PublishError, PublishId, Receipt},
+    Body, Message, Target,
+    channel::{self, Channels, Effect, NOTES, Page, Publication, PublishError, PublishId, Query, Receipt},
+    idempotency::Key,
 };
-use tenfour_delivery::time::{Instant, Now};
+use tenfour_delivery::{
+    dedup::Fingerprint,
+    log::ReadError,
+    number::Offset,
+    time::{Instant, Now, WallTime},
+};
 use tenfour_log::Log;
 use tenfour_node::{
     Urgency,
@@ -68,6 +78,7 @@ pub(crate) struct Context {
 
 pub(crate) struct State {
     server: Server,
+    answers: Answers,
     log: Box<dyn Log>,
     peers: PeerMap,
     publishing: HashMap<PublishId, oneshot::Sender<Result<Receipt, PublishError>>>,
@@ -125,11 +136,17 @@ impl Hub {
         }
         let mut log = self.terms.log.make(space.name())?;
         log.wake_when_answered(Arc::clone(&self.changed).into());
+        let answers = Answers::restored(self.context.config.idempotency.clone(), &*log)
+            .map_err(|problem| LogError { namespace: space.name().to_string(), problem })?;
         let seed = getrandom::u64().expect("the system has randomness");
-        let server = Server::new(self.context.config.node.clone(), space.name().clone(), log.epoch(), seed);
+        let node = self.context.config.node.clone();
+        let channels = restored(&node.channels, &*log, seed)
+            .map_err(|problem| LogError { namespace: space.name().to_string(), problem })?;
+        let server = Server::with_channels(node, space.name().clone(), channels);
         Ok(self.state.get_or_init(|| {
             Mutex::new(State {
                 server,
+                answers,
                 log,
                 peers: PeerMap::default(),
                 publishing: HashMap::new(),
@@ -186,6 +203,30 @@ impl Hub {
         let publish = server.publish(guard.now, publication, peers)?;
         publishing.insert(publish, sender);
         Ok(published)
+    }
+
+    /// An event with a key has come.
+    pub(crate) fn begin(&self, space: &Arc<Space>, key: &Key, event: Fingerprint) -> Begun {
+        let mut guard = self.lock(space, None);
+        let now = guard.now;
+        guard.state.answers.begin(now, key, event)
+    }
+
+    /// Its handler is done; its answer is told when it is committed.
+    pub(crate) fn finish(&self, space: &Arc<Space>, key: &Key, answer: Option<Body>) {
+        let mut guard = self.lock(space, None);
+        let now = guard.now;
+        guard.state.answers.finish(now, key, answer);
+    }
+
+    /// Its handler has failed, and is to run again when the event comes again.
+    pub(crate) fn abandon(&self, space: &Arc<Space>, key: &Key, answer: Option<Body>) {
+        self.lock(space, None).state.answers.abandon(key, answer);
+    }
+
+    /// Reads the log.
+    pub(crate) fn read(&self, space: &Arc<Space>, query: &Query) -> Result<Page, ReadError> {
+        self.lock(space, None).state.log.read(query)
     }
 
     pub(super) fn request(
@@ -283,8 +324,13 @@ impl Guard<'_> {
     /// Does with the log what is to be done, until nothing is.
     fn settle(&mut self) {
         let now = self.now;
-        let State { server, log, peers, .. } = &mut *self.state;
+        let State { server, answers, log, peers, .. } = &mut *self.state;
         loop {
+            while let Some(effect) = answers.poll_effect() {
+                if let Effect::Append { ticket, records } = effect {
+                    log.append(ticket, records);
+                }
+            }
             while let Some(effect) = server.poll_effect() {
                 match effect {
                     Effect::Append { ticket, records } => log.append(ticket, records),
@@ -295,8 +341,14 @@ impl Guard<'_> {
                 }
             }
             let Some(completion) = log.poll() else { break };
-            server.committed(now, completion.ticket, completion.result, peers);
+            if !answers.committed(completion.ticket, &completion.result) {
+                server.committed(now, completion.ticket, completion.result, peers);
+            }
         }
+        if let Some(through) = answers.poll_release() {
+            log.release(&NOTES, through);
+        }
+        answers.tell();
         while let Some(event) = self.state.server.poll_event() {
             self.dispatch(event);
         }
@@ -354,6 +406,48 @@ impl Drop for Guard<'_> {
         if deadline.is_some_and(|deadline| self.state.scheduled.is_none_or(|known| deadline < known)) {
             self.space.hub().changed.0.notify_one();
         }
+    }
+}
+
+/// The channels of a log, with what it says of what was published: as far back as repetitions are recognised.
+fn restored(config: &channel::Config, log: &dyn Log, seed: u64) -> Result<Channels, String> {
+    let head = log.head();
+    if head == Offset::START {
+        return Ok(Channels::new(config.clone(), log.epoch(), seed));
+    }
+    let mut channels = Channels::of_log(config.clone(), log.epoch(), seed);
+    let mut query = Query::all(known_since(config, log).map_err(|error| error.to_string())?);
+    loop {
+        let page = log.read(&query).map_err(|error| error.to_string())?;
+        for entry in &page.entries {
+            channels.restore(entry).map_err(|error| error.to_string())?;
+            query.after = entry.offset;
+        }
+        if !page.more {
+            return Ok(channels);
+        }
+    }
+}
+
+/// After which entry a log has everything by which repetitions are recognised: as many entries back as are remembered for sure, and
+/// as long.
+fn known_since(config: &channel::Config, log: &dyn Log) -> Result<Offset, ReadError> {
+    let head = log.head();
+    let ingested = |after: Offset| -> Result<Option<WallTime>, ReadError> {
+        let page = log.read(&Query { messages: 1, ..Query::all(after) })?;
+        Ok(page.entries.first().map(|entry| entry.record.ingested))
+    };
+    let Some(newest) = ingested(Offset::new(head.get() - 1))? else { return Ok(Offset::START) };
+    let window = config.dedup.idle.max(config.keys.window).as_millis();
+    let mut span = config.dedup.span.max(config.keys.span).max(1);
+    loop {
+        let since = Offset::new(head.get().saturating_sub(span));
+        let age =
+            ingested(since)?.map_or(0, |then| newest.as_unix_millis().saturating_sub(then.as_unix_millis()));
+        if since == Offset::START || u128::from(age) > window {
+            return Ok(since);
+        }
+        span = span.saturating_mul(2);
     }
 }
 

@@ -4,6 +4,7 @@
 //! channels, a [`Log`](tenfour_log::Log), and a task that keeps their time. What is committed to a channel goes to the members of
 //! the room of its name too, whatever protocol they speak.
 
+mod answers;
 mod config;
 mod connection;
 mod hub;
@@ -12,6 +13,7 @@ mod serve;
 mod session;
 mod websocket;
 
+pub(crate) use answers::Begun;
 pub(crate) use connection::{Connection, Seat};
 pub(crate) use hub::{Context, Hub};
 
