@@ -1,7 +1,7 @@
 // What a client emits without asking for an acknowledgement: what the stock client loses, and what it does not.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { connected, eventually, next } from "../support/client.mjs";
+import { connect, connected, eventually, next } from "../support/client.mjs";
 import { behindProxy, cutOff, letIn, useApplication } from "../support/recovery.mjs";
 
 const server = useApplication();
@@ -40,4 +40,16 @@ test("an event with an acknowledgement whose link is cut fails at the client, th
   await eventually("run", async () => (await server.ran())[value] === 1);
   proxy.inflict("cut");
   await failed;
+});
+
+test("what waits in a stock client is gone with its page, its retries as well", async (t) => {
+  const { socket, proxy } = await behindProxy(t, server, { ...WEBSOCKET, retries: 10, ackTimeout: 1_000 });
+  const value = ownValue();
+  await cutOff(proxy, socket);
+  socket.emit("work", value, value, 0);
+  socket.disconnect();
+  proxy.restore();
+  const reloaded = await connect(t, proxy.url, WEBSOCKET);
+  await reloaded.emitWithAck("me");
+  assert.equal((await server.ran())[value], undefined);
 });

@@ -176,6 +176,30 @@ test("who is away for longer than sessions are kept is a new one, and is told", 
   await filled(lost, 1);
 });
 
+test("a page that is loaded anew is recovered if it kept its pid and offset, and else begins with the present", async (t) => {
+  const room = ownRoom();
+  const page = await connect(t, server.url, { auth: { rooms: [room] } });
+  await server.publish({ to: [room] }, "n", 1);
+  const offset = await eventually("position", () => page._lastOffset);
+  const { id, _pid: pid } = page;
+  page.io.reconnection(false);
+  page.io.engine.close();
+  await departed(server, id);
+  await server.publish({ to: [room] }, "n", 2);
+
+  const forgetful = await connect(t, server.url, { auth: { rooms: [room] } });
+  const [ofForgetful, ofMindful] = [received(forgetful, "n"), []];
+  const mindful = client(t, server.url, { auth: { rooms: [room], pid, offset }, autoConnect: false });
+  mindful.on("n", (n) => ofMindful.push(n));
+  mindful.connect();
+  await connected(mindful);
+  await server.publish({ to: [room] }, "n", 3);
+  await filled(ofForgetful, 1);
+  await filled(ofMindful, 2);
+  assert.equal(mindful.id, id);
+  assert.deepEqual([ofForgetful, ofMindful], [[3], [2, 3]]);
+});
+
 test("a claim that nobody can have is a new session", async (t) => {
   const room = ownRoom();
   for (const claim of [
@@ -209,6 +233,32 @@ test("a position that does not exist, or is of another's log, is no way to more 
     const claimant = await connect(t, server.url, { auth: { pid, offset } });
     assert.notEqual(claimant._pid, pid, `offset ${JSON.stringify(offset)}`);
   }
+});
+
+test("a loss whose message was lost with the connection is told again", async (t) => {
+  if (onReference) return; // it tells none
+  const short = await application(t, "--retention", "10");
+  const first = await connect(t, short.url, { auth: { rooms: ["news"] } });
+  await short.publish({ to: ["news"] }, "n", 0);
+  const old = await eventually("position", () => first._lastOffset);
+  first.io.reconnection(false);
+  first.io.engine.close();
+  await short.publishMany("news", "n", 1, 50);
+  /** Connects with this claim, and answers the new pid and what was told. */
+  const claim = async (pid) => {
+    const socket = client(t, short.url, { auth: { pid, offset: old, rooms: ["news"] }, autoConnect: false });
+    const lost = received(socket, "tenfour:lost");
+    socket.connect();
+    await connected(socket);
+    await filled(lost, 1);
+    socket.io.reconnection(false);
+    socket.io.engine.close();
+    return { pid: socket._pid, lost };
+  };
+  const { pid } = await claim(first._pid);
+  assert.notEqual(pid, first._pid);
+  const again = await claim(pid); // as the stock client would, which takes over the new pid and keeps its offset
+  assert.equal(again.lost.length, 1);
 });
 
 test("two namespaces on one connection are recovered each for itself", async (t) => {
