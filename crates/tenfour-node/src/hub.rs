@@ -404,7 +404,7 @@ impl Hub {
                 Some(recovery) => {
                     let name = members.name().clone();
                     let mut outlet = Outlet::new(&name, self.native.channels().epoch());
-                    let native::Committed { entry, envelope, .. } = &committed;
+                    let native::Committed { entry, envelope, .. } = &*committed;
                     recovery.fan_out(entry, envelope.as_ref(), members, &mut outlet);
                 }
                 None => {
