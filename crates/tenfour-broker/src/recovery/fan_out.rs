@@ -27,15 +27,15 @@ impl Recovery {
             None => Taken::Full,
         });
         members.count_broadcast(taken);
+        let cursor = self.head;
+        self.head = self.head.max(entry.offset);
         for id in full {
-            let cursor = self.head;
             if let Some(session) = self.session_mut(id) {
                 // One for whom the message is unreadable has room for what is told instead.
                 session.reader = Some(Reader { has_room: envelope.is_none(), ..Reader::at(cursor) }.into());
             }
             self.queue_read(id);
         }
-        self.head = self.head.max(entry.offset);
         taken
     }
 }

@@ -1,1 +1,4 @@
-//! Tests of sessions.
+//! Sessions are cut, claimed, taken over, restarted and trimmed under, and each client has its own account of what it got.
+
+mod model;
+mod world;
