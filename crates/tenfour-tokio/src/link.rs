@@ -15,18 +15,18 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::Poll,
     time::Duration,
 };
 use tenfour_broker::Body;
 use tenfour_delivery::{id::Id, time::Instant};
-use tenfour_node::{Connection, Delivery, Dialect, Event, Incoming, ReplyId, Urgency};
+use tenfour_node::{Connection, Delivery, Dialect, Event, Incoming, REPLAY_BYTES, ReplyId, Urgency};
 use tenfour_session::{
     Frame, Input, RequestId, Response, Transmit, WebSocketId,
     engineio::{CloseReason, Opening, SendError, TransportKind},
-    socketio::{ConnectError, Encoded},
+    socketio::{Admission, ConnectError, Encoded},
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -51,6 +51,9 @@ pub(crate) struct Link {
     changed: Notify,
     next_request: AtomicU64,
     next_socket: AtomicU32,
+    /// Whether a socket was refused an entry of the log for want of room, and reads on when there is some. Set under the
+    /// connection's lock.
+    behind: AtomicBool,
 }
 
 /// What one pass over a socket's frames needs to know of the session.
@@ -95,6 +98,7 @@ impl Link {
             changed: Notify::new(),
             next_request: AtomicU64::new(1),
             next_socket: AtomicU32::new(1),
+            behind: AtomicBool::new(false),
         }
     }
 
@@ -242,8 +246,8 @@ impl Link {
     }
 
     /// Lets a socket in: its client is told, before anything that is sent to it. `false` where it has gone.
-    pub(crate) fn accept(&self, socket: &Socket) -> bool {
-        let accepted = self.connection.lock().accept(socket.namespace(), socket.id().as_str());
+    pub(crate) fn accept(&self, socket: &Socket, admission: Admission<'_>) -> bool {
+        let accepted = self.connection.lock().accept(socket.namespace(), admission);
         self.drivers.wake();
         accepted
     }
@@ -264,14 +268,14 @@ impl Link {
     }
 
     /// Takes a socket out of its namespace, from the server's side. One that has left is not its successor.
-    pub(crate) fn disconnect(self: &Arc<Self>, socket: &Socket) {
+    pub(crate) fn disconnect(self: &Arc<Self>, socket: &Socket, reason: DisconnectReason) {
         let left = {
             let _order = self.order.lock();
             let is_here = self.sockets.lock().contains(socket);
             let now = self.server.clock.now();
             let left = is_here && self.connection.lock().disconnect(now, socket.namespace());
             let left = left.then(|| self.remove(|known| known == socket)).flatten();
-            left.and_then(|socket| socket.depart(DisconnectReason::ServerDisconnect, 0))
+            left.and_then(|socket| socket.depart(reason, 0))
         };
         let ended = self.act(|_, _| ());
         left.into_iter().chain(ended).for_each(queue::start_elsewhere);
@@ -281,7 +285,7 @@ impl Link {
     /// Takes every socket out of its namespace, from the server's side, and ends the connection in order.
     pub(crate) fn disconnect_all(self: &Arc<Self>) {
         let sockets = self.sockets.lock().clone();
-        sockets.iter().for_each(|socket| self.disconnect(socket));
+        sockets.iter().for_each(|socket| self.disconnect(socket, DisconnectReason::ServerDisconnect));
         self.close(CloseReason::ServerClose);
     }
 
@@ -312,6 +316,26 @@ impl Link {
         let delivery = self.connection.lock().offer(packet, urgency);
         if delivery != Delivery::Dropped {
             self.drivers.wake();
+        }
+        delivery
+    }
+
+    /// Hands an entry of the log over without waiting. One that is refused is read again when there is room, which
+    /// `refused` notes of its socket.
+    pub(crate) fn offer_entry(
+        self: &Arc<Self>,
+        packet: &Encoded,
+        urgency: Urgency,
+        refused: &AtomicBool,
+    ) -> Delivery {
+        let mut connection = self.connection.lock();
+        let delivery = connection.offer(packet, urgency);
+        if delivery == Delivery::Queued {
+            drop(connection);
+            self.drivers.wake();
+        } else {
+            refused.store(true, Ordering::Relaxed);
+            self.behind.store(true, Ordering::Relaxed);
         }
         delivery
     }
@@ -402,7 +426,7 @@ impl Link {
 
     /// Takes frames for a WebSocket for as long as `wants_more`.
     pub(crate) fn take_frames(&self, socket: WebSocketId, mut wants_more: impl FnMut(Frame) -> bool) {
-        let (was_full, has_room) = {
+        let (was_full, has_room, may_read) = {
             let mut connection = self.connection.lock();
             let was_full = !connection.has_capacity();
             while let Some(frame) = connection.poll_frame(socket) {
@@ -410,16 +434,32 @@ impl Link {
                     break;
                 }
             }
-            (was_full, connection.has_capacity())
+            (was_full, connection.has_capacity(), self.takes_more_of_the_log(&connection))
         };
         if was_full && has_room {
             self.changed.notify_waiters();
         }
+        if may_read {
+            self.read_on();
+        }
+    }
+
+    /// Whether sockets were refused entries of the log, and there is room for more.
+    fn takes_more_of_the_log(&self, connection: &Connection) -> bool {
+        self.behind.load(Ordering::Relaxed)
+            && connection.has_capacity()
+            && connection.queued_bytes() <= REPLAY_BYTES / 2
+            && self.behind.swap(false, Ordering::Relaxed)
+    }
+
+    fn read_on(&self) {
+        let sockets = self.sockets.lock().clone();
+        sockets.iter().for_each(Socket::read_on);
     }
 
     /// Answers the requests that the session has answers for.
     pub(crate) fn flush(&self) {
-        let (answers, was_full, has_room, is_finished) = {
+        let (answers, was_full, has_room, may_read, is_finished) = {
             let mut connection = self.connection.lock();
             let was_full = !connection.has_capacity();
             let mut answers: SmallVec<[_; 2]> = SmallVec::new();
@@ -428,10 +468,14 @@ impl Link {
                     answers.push((request, response));
                 }
             }
-            (answers, was_full, connection.has_capacity(), connection.is_finished())
+            let may_read = self.takes_more_of_the_log(&connection);
+            (answers, was_full, connection.has_capacity(), may_read, connection.is_finished())
         };
         if was_full && has_room {
             self.changed.notify_waiters();
+        }
+        if may_read {
+            self.read_on();
         }
         if is_finished {
             // The last answer was fetched by a request; who keeps the time of the connection is to let go of it.

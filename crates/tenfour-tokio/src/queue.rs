@@ -142,12 +142,14 @@ impl Concurrency {
 }
 
 async fn connect(socket: &Socket) {
+    socket.recall();
     let application = &socket.server().application;
     let admitted = guarded(socket, || application.connect(socket.clone())).await;
     match admitted.unwrap_or_else(|| Err(ConnectError::new("Internal error"))) {
-        Ok(()) => match socket.join_namespace() {
+        Ok(()) => match socket.join_namespace().await {
             Ok(()) => {
                 guarded(socket, || application.connected(socket.clone().in_handler())).await;
+                socket.ready();
             }
             Err(error) => socket.link().turn_away(socket, &error),
         },

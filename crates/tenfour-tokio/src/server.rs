@@ -29,6 +29,9 @@ use tokio::{
     sync::Notify,
 };
 
+/// How long a server that shuts down waits for its logs at least.
+const FLUSH: Duration = Duration::from_secs(5);
+
 /// A server. It is a handle: clones are the same server.
 #[derive(Clone)]
 pub struct Server {
@@ -155,8 +158,17 @@ impl Server {
                 forgotten.await;
             }
         };
+        let begun = tokio::time::Instant::now();
         // Who is left is counted below.
         let _ = tokio::time::timeout(patience, emptied).await;
+        let flushed = async {
+            for space in self.shared.spaces.find(|_| true) {
+                space.hub().flush(&space).await;
+            }
+        };
+        if tokio::time::timeout_at(begun + patience.max(FLUSH), flushed).await.is_err() {
+            tracing::warn!("the log has not answered what was appended last");
+        }
         self.connections()
     }
 }

@@ -11,12 +11,23 @@ use crate::{
 use bytestring::ByteString;
 use futures_util::future::{Either, select};
 use parking_lot::{Mutex, MutexGuard};
-use std::{fmt, pin::pin, sync::Arc, time::Duration};
-use tenfour_broker::{self as broker, Body, DataError, JoinError, Message, SocketId, Why};
-use tenfour_node::{Delivery, Dialect, Kind, Peer, Urgency, render_message};
+use std::{
+    fmt,
+    pin::pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tenfour_broker::{
+    self as broker, Body, DataError, JoinError, Message, SocketId, Why,
+    recovery::{self, Away, Departure, Visit},
+};
+use tenfour_node::{Claim, Delivery, Dialect, Peer, Urgency, render_message};
 use tenfour_session::{
-    engineio::SendError,
-    socketio::{ConnectError, Encoded},
+    engineio::{CloseReason, SendError},
+    socketio::{Admission, ConnectError, Encoded},
 };
 use thiserror::Error;
 
@@ -30,13 +41,16 @@ pub struct Socket {
 }
 
 struct Inner {
-    id: SocketId,
+    /// Written while the application lets it in, if it cannot go on with the session that it claims.
+    id: Mutex<SocketId>,
     link: Arc<Link>,
     space: Arc<Space>,
     auth: Option<ByteString>,
     state: Mutex<State>,
     queue: Mutex<Queue>,
     concurrency: Concurrency,
+    /// What it has where clients are recovered.
+    visiting: Option<Box<Visiting>>,
 }
 
 /// Written only while the namespace is locked.
@@ -50,6 +64,51 @@ enum State {
     Left,
     /// Its client has gone, or was refused, before it was let in.
     Gone,
+}
+
+/// What is there for a recovery, of one socket.
+struct Visiting {
+    visit: Visit,
+    claim: Option<Claim>,
+    /// The data of the session that it claims, if there is such a session.
+    restored: OnceLock<Option<ByteString>>,
+    recovered: AtomicBool,
+    /// How its client has gone.
+    departure: OnceLock<Departure>,
+    /// It was refused an entry of the log, and reads on when there is room.
+    behind: AtomicBool,
+}
+
+impl Visiting {
+    fn new(claim: Option<Claim>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            visit: Visit(NEXT.fetch_add(1, Ordering::Relaxed)),
+            claim,
+            restored: OnceLock::new(),
+            recovered: AtomicBool::new(false),
+            departure: OnceLock::new(),
+            behind: AtomicBool::new(false),
+        }
+    }
+}
+
+/// What a socket comes to its namespace with, where clients are recovered.
+pub(crate) struct Ticket {
+    pub(crate) visit: Visit,
+    pub(crate) claim: Option<Claim>,
+    /// Its id, if it cannot go on with the session that it claims.
+    pub(crate) fresh: SocketId,
+    /// The data that the application has given it already.
+    pub(crate) data: Option<ByteString>,
+}
+
+/// What becomes of a client that is let in.
+pub(crate) enum Admitted {
+    /// It is in. The application has given it this data before.
+    In { data: Option<ByteString> },
+    /// It had gone, and so.
+    Gone(Departure),
 }
 
 /// Where a handle is used.
@@ -115,27 +174,47 @@ pub enum ChangeError {
     /// Its data cannot be so.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// The change was not committed.
+    #[error(transparent)]
+    Session(#[from] recovery::ChangeError),
 }
 
 impl Socket {
     pub(crate) fn new(link: Arc<Link>, space: Arc<Space>, auth: Option<ByteString>) -> Self {
         let concurrency = Concurrency::new(link.server.application.concurrency(&space));
+        let (visiting, auth) = if space.is_recoverable() {
+            let (claim, auth) = Claim::take(auth);
+            (Some(Box::new(Visiting::new(claim))), auth)
+        } else {
+            (None, auth)
+        };
         let inner = Inner {
-            id: SocketId::from_bytes(random()),
+            id: Mutex::new(SocketId::from_bytes(random())),
             link,
             space,
             auth,
             state: Mutex::new(State::Joining { data: None }),
             queue: Mutex::default(),
             concurrency,
+            visiting,
         };
         Self { inner: Arc::new(inner), origin: Origin::Elsewhere, scope: None }
     }
 
     /// The socket's public id, by which it also is a room of its own.
+    ///
+    /// Before it is let in, a socket whose client claims a session has that session's id. It is another one afterwards if the
+    /// session cannot go on.
     #[must_use]
     pub fn id(&self) -> SocketId {
-        self.inner.id
+        *self.inner.id.lock()
+    }
+
+    /// Whether its client goes on with a session that it had, and is sent all that it missed. Before the socket is let in, nobody
+    /// knows: `false`.
+    #[must_use]
+    pub fn recovered(&self) -> bool {
+        self.inner.visiting.as_ref().is_some_and(|visiting| visiting.recovered.load(Ordering::Relaxed))
     }
 
     /// The namespace that it is in.
@@ -210,7 +289,7 @@ impl Socket {
         let pending = self
             .inner
             .space
-            .open(timeout, |namespace, deadline| namespace.request_from(self.inner.id, message, deadline))
+            .open(timeout, |namespace, deadline| namespace.request_from(self.id(), message, deadline))
             .map_err(|error| match error {
                 broker::RequestError::Unknown { .. } => RequestError::Disconnected,
                 other => RequestError::TooMany(other),
@@ -231,29 +310,43 @@ impl Socket {
         }
     }
 
-    /// Joins a room: `false` if it was in it before.
+    /// Joins a room: `false` if it was in it before. Where clients are recovered, it is in the room when that is committed.
     ///
     /// # Errors
-    /// If it has left, the name is too long, or there are too many rooms.
-    #[expect(clippy::unused_async, reason = "a membership that outlives the connection has to be committed")]
+    /// If it has left, the name is too long, there are too many rooms, or it was not committed.
     pub async fn join(&self, room: &str) -> Result<bool, ChangeError> {
-        Ok(self.inner.space.lock().join(self.inner.id, room)?)
+        self.join_with(room, Away::Everything).await
+    }
+
+    /// [`join`](Self::join), and says what of the room its client gets that it missed. Where nobody is recovered, that is nothing.
+    ///
+    /// # Errors
+    /// Those of [`join`](Self::join).
+    pub async fn join_with(&self, room: &str, away: Away) -> Result<bool, ChangeError> {
+        let space = self.space();
+        if !space.is_recoverable() {
+            return Ok(space.lock().join(self.id(), room)?);
+        }
+        space.hub().join_room(space, self.id(), room, away)?.made().await
     }
 
     /// Leaves a room: `false` if it was not in it.
     ///
     /// # Errors
     /// If it was not committed.
-    #[expect(clippy::unused_async, reason = "a membership that outlives the connection has to be committed")]
     pub async fn leave(&self, room: &str) -> Result<bool, ChangeError> {
-        Ok(self.inner.space.lock().leave(self.inner.id, room))
+        let space = self.space();
+        if !space.is_recoverable() {
+            return Ok(space.lock().leave(self.id(), room));
+        }
+        space.hub().leave_room(space, self.id(), room)?.made().await
     }
 
     /// The rooms that it is in, the room of its own id first; none after it has left.
     #[must_use]
     pub fn rooms(&self) -> Vec<String> {
         let guard = self.inner.space.lock();
-        guard.get(self.inner.id).map(|member| member.rooms().map(str::to_owned).collect()).unwrap_or_default()
+        guard.get(self.id()).map(|member| member.rooms().map(str::to_owned).collect()).unwrap_or_default()
     }
 
     /// Its data, a JSON text; `None` until it is set, and after it has left.
@@ -261,32 +354,44 @@ impl Socket {
     pub fn data(&self) -> Option<ByteString> {
         let guard = self.inner.space.lock();
         match &*self.inner.state.lock() {
-            State::Joining { data } => data.clone(),
-            _ => guard.get(self.inner.id)?.data().cloned(),
+            State::Joining { data } => {
+                data.clone().or_else(|| self.inner.visiting.as_ref()?.restored.get()?.clone())
+            }
+            _ => guard.get(self.id())?.data().cloned(),
         }
     }
 
     /// Replaces its data, a JSON text. It may be set before the socket has joined.
     ///
     /// # Errors
-    /// If the socket has left, or the text is too long.
-    #[expect(clippy::unused_async, reason = "data that outlives the connection has to be committed")]
+    /// If the socket has left, the text is too long, or it was not committed.
     pub async fn set_data(&self, data: ByteString) -> Result<(), ChangeError> {
-        let mut guard = self.inner.space.lock();
-        if let State::Joining { data: early } = &mut *self.inner.state.lock() {
-            let (length, limit) = (data.len(), guard.limits().data_bytes);
-            if length > limit {
-                return Err(DataError::TooLong { length, limit }.into());
-            }
-            *early = Some(data);
+        let space = self.space();
+        if self.keep_early(&data)? {
             return Ok(());
         }
-        Ok(guard.set_data(self.inner.id, data)?)
+        if !space.is_recoverable() {
+            return Ok(space.lock().set_data(self.id(), data)?);
+        }
+        space.hub().set_data(space, self.id(), data)?.made().await?;
+        Ok(())
+    }
+
+    /// Keeps data of a socket that has not joined yet: `false` if it has.
+    fn keep_early(&self, data: &ByteString) -> Result<bool, DataError> {
+        let guard = self.inner.space.lock();
+        let State::Joining { data: early } = &mut *self.inner.state.lock() else { return Ok(false) };
+        let (length, limit) = (data.len(), guard.limits().data_bytes);
+        if length > limit {
+            return Err(DataError::TooLong { length, limit });
+        }
+        *early = Some(data.clone());
+        Ok(true)
     }
 
     /// Takes the socket out of its namespace; its connection stays. Its client does not come back by itself.
     pub fn disconnect(&self) {
-        self.inner.link.disconnect(self);
+        self.inner.link.disconnect(self, DisconnectReason::ServerDisconnect);
     }
 
     /// Closes the connection, with all sockets on it, once what is queued has been sent.
@@ -295,7 +400,7 @@ impl Socket {
     }
 
     fn render(&self, message: &Message) -> Encoded {
-        render_message(self.inner.link.dialect(), self.namespace(), message, Kind::Plain)
+        render_message(self.inner.link.dialect(), self.namespace(), message, self.inner.space.emitted())
     }
 
     pub(crate) fn link(&self) -> &Arc<Link> {
@@ -341,51 +446,150 @@ impl Socket {
         self.queue().push(item).then(|| self.clone())
     }
 
+    /// Shows the application whose session its client claims, before it is asked whether to let it in.
+    pub(crate) fn recall(&self) {
+        let Some(visiting) = &self.inner.visiting else { return };
+        let Some(claim) = &visiting.claim else { return };
+        let Some((id, data)) = self.space().hub().recall(self.space(), claim) else { return };
+        *self.inner.id.lock() = id;
+        _ = visiting.restored.set(data);
+    }
+
+    /// What it comes to its namespace with, where clients are recovered; `None` if its client has gone.
+    pub(crate) fn ticket(&self) -> Option<Ticket> {
+        let visiting = self.inner.visiting.as_ref()?;
+        let State::Joining { data } = &*self.inner.state.lock() else { return None };
+        let is_known = visiting.restored.get().is_some();
+        Some(Ticket {
+            visit: visiting.visit,
+            claim: visiting.claim.clone(),
+            fresh: if is_known { SocketId::from_bytes(random()) } else { self.id() },
+            data: data.clone(),
+        })
+    }
+
+    /// Tells its client that it is in, and by which id. To be called while the namespace is locked.
+    pub(crate) fn admit(&self, id: SocketId, recovered: bool, admission: Admission<'_>) -> Admitted {
+        let Inner { link, state, visiting, .. } = &*self.inner;
+        *self.inner.id.lock() = id;
+        let mut state = state.lock();
+        let is_in = link.accept(self, admission);
+        if let (State::Joining { data }, true) = (&mut *state, is_in) {
+            let data = data.take();
+            *state = State::Joined;
+            if let Some(visiting) = visiting {
+                visiting.recovered.store(recovered, Ordering::Relaxed);
+            }
+            tracing::debug!(socket = %id, namespace = %self.namespace(), recovered, "joined");
+            return Admitted::In { data };
+        }
+        *state = State::Left;
+        let departure = visiting.as_ref().and_then(|visiting| visiting.departure.get().copied());
+        Admitted::Gone(departure.unwrap_or(Departure::Lost))
+    }
+
+    /// Answers a client that has gone meanwhile.
+    pub(crate) fn admit_nowhere(&self) {
+        let _namespace = self.space().lock();
+        let mut state = self.inner.state.lock();
+        self.inner.link.accept(self, self.id().as_str().into());
+        *state = State::Left;
+    }
+
+    /// It leaves, where clients are recovered; to be called while the namespace is locked. The visit that is over with it.
+    pub(crate) fn give_up(&self, departure: Departure) -> Option<Visit> {
+        let visiting = self.inner.visiting.as_ref()?;
+        _ = visiting.departure.set(departure);
+        self.leave_for_good().then_some(visiting.visit)
+    }
+
+    /// Another connection has its session.
+    pub(crate) fn fence(&self) {
+        self.inner.link.disconnect(self, DisconnectReason::TakenOver);
+    }
+
     /// Makes it a member of its namespace, and tells the client before anything else is sent to it. A client that has gone
     /// meanwhile is one that goes right afterwards: what it said is heard all the same.
-    pub(crate) fn join_namespace(&self) -> Result<(), ConnectError> {
-        let Inner { id, link, space, state, .. } = &*self.inner;
+    pub(crate) async fn join_namespace(&self) -> Result<(), ConnectError> {
+        match &self.inner.visiting {
+            None => self.join_for_now(),
+            Some(_) => self.space().hub().arrive(self.space(), self).await,
+        }
+    }
+
+    /// Joins for as long as the connection lasts.
+    fn join_for_now(&self) -> Result<(), ConnectError> {
+        let Inner { link, space, state, .. } = &*self.inner;
+        let id = self.id();
         let mut namespace = space.lock();
         let mut state = state.lock();
         if let State::Joining { data } = &mut *state {
-            namespace.insert(*id, self.clone()).map_err(|_| ConnectError::new("Namespace is full"))?;
+            namespace.insert(id, self.clone()).map_err(|_| ConnectError::new("Namespace is full"))?;
             if let Some(data) = data.take() {
                 // Its length was checked when it was set.
-                let _ = namespace.set_data(*id, data);
+                let _ = namespace.set_data(id, data);
             }
-            if link.accept(self) {
+            if link.accept(self, id.as_str().into()) {
                 *state = State::Joined;
                 tracing::debug!(socket = %id, namespace = %space.name(), "joined");
                 return Ok(());
             }
-            namespace.remove(*id);
+            namespace.remove(id);
         } else {
             // The session waits for this before its client may ask again.
-            link.accept(self);
+            link.accept(self, id.as_str().into());
         }
         *state = State::Left;
         Ok(())
     }
 
+    /// The application has set it up.
+    pub(crate) fn ready(&self) {
+        if self.inner.visiting.is_some() {
+            self.space().hub().ready(self.space(), self.id());
+        }
+    }
+
+    /// There is room for what it was refused of the log.
+    pub(crate) fn read_on(&self) {
+        if let Some(visiting) = &self.inner.visiting
+            && visiting.behind.swap(false, Ordering::Relaxed)
+        {
+            self.space().hub().read_on(self.space(), self.id());
+        }
+    }
+
     /// Takes it out of its namespace, once its link has let go of it. The socket, if its queue must now be started.
     pub(crate) fn depart(self, reason: DisconnectReason, cost: usize) -> Option<Self> {
-        let Inner { id, space, state, link, .. } = &*self.inner;
-        {
-            let mut namespace = space.lock();
-            let mut state = state.lock();
-            match *state {
-                State::Joining { .. } => *state = State::Gone,
-                State::Joined => {
-                    namespace.remove(*id);
-                    *state = State::Left;
+        let Inner { space, link, visiting, .. } = &*self.inner;
+        let waits = match visiting {
+            None => {
+                let mut namespace = space.lock();
+                if self.leave_for_good() {
+                    namespace.remove(self.id());
                 }
-                State::Left | State::Gone => {}
+                false
             }
-        }
+            Some(_) => space.hub().depart(space, &self, departure(reason, self.dialect())),
+        };
         link.notify_departure();
-        link.server.spaces.leave(space);
-        tracing::debug!(socket = %id, namespace = %space.name(), %reason, "left");
+        if !waits {
+            link.server.spaces.leave(space);
+        }
+        tracing::debug!(socket = %self.id(), namespace = %space.name(), %reason, "left");
         self.enqueue(Item::Disconnect { reason, cost })
+    }
+
+    /// Whether it was a member until now.
+    fn leave_for_good(&self) -> bool {
+        let mut state = self.inner.state.lock();
+        let (next, was_member) = match *state {
+            State::Joining { .. } | State::Gone => (State::Gone, false),
+            State::Joined => (State::Left, true),
+            State::Left => (State::Left, false),
+        };
+        *state = next;
+        was_member
     }
 }
 
@@ -411,7 +615,26 @@ impl Peer for Socket {
     }
 
     fn deliver(&self, packet: &Encoded, urgency: Urgency) -> Delivery {
-        self.inner.link.offer(packet, urgency)
+        match (urgency, &self.inner.visiting) {
+            (Urgency::Committed | Urgency::Replayed, Some(visiting)) => {
+                self.inner.link.offer_entry(packet, urgency, &visiting.behind)
+            }
+            _ => self.inner.link.offer(packet, urgency),
+        }
+    }
+}
+
+/// Whether a client that has gone may come back: not one that said goodbye, was sent away, or sent what is no packet. A dialect that
+/// tells nobody a pid has no way back.
+fn departure(reason: DisconnectReason, dialect: Dialect) -> Departure {
+    use CloseReason::{PingTimeout, Shutdown, SlowConsumer, TransportClose, TransportError};
+
+    match reason {
+        DisconnectReason::Connection(
+            // A poll that breaks off is a transport error.
+            PingTimeout | Shutdown | SlowConsumer | TransportClose | TransportError,
+        ) if dialect != Dialect::EngineIo => Departure::Lost,
+        _ => Departure::Left,
     }
 }
 

@@ -17,10 +17,11 @@ use std::{
 use tenfour_broker::{
     Event, Limits, Message, Outcome, RequestError, RequestId, Target,
     channel::{Page, Publication, PublishError, Query, Receipt},
+    recovery,
     registry::{Connect, Registry, RegistryLimits, Rule, RuleIndex, WhenEmpty},
 };
 use tenfour_delivery::{log::ReadError, time::WallTime};
-use tenfour_node::{Namespace, Reach, Urgency};
+use tenfour_node::{Kind, Namespace, Reach, Urgency};
 use tenfour_session::socketio::ConnectError;
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -55,6 +56,7 @@ impl Space {
     ) -> Self {
         let seed = getrandom::u64().expect("the system has randomness");
         let namespace = Namespace::new(name.clone(), limits, seed);
+        let namespace = if terms.recovery.is_some() { namespace.recoverable() } else { namespace };
         let state = Mutex::new(State { namespace, waiting: HashMap::new() });
         Self { name, rule, clock: native.clock, hub: Hub::new(native, terms), state }
     }
@@ -69,6 +71,17 @@ impl Space {
     #[must_use]
     pub fn rule(&self) -> RuleIndex {
         self.rule
+    }
+
+    /// Whether sessions of its clients outlive their connections.
+    #[must_use]
+    pub fn is_recoverable(&self) -> bool {
+        self.hub.terms().recovery.is_some()
+    }
+
+    /// As what a message is written here that is sent at most once.
+    pub(crate) fn emitted(&self) -> Kind<'static> {
+        if self.is_recoverable() { Kind::Uncommitted } else { Kind::Plain }
     }
 
     /// The namespace, for as long as the guard lives: hold it only to decide, and call nothing of a socket's
@@ -223,23 +236,26 @@ pub struct Declaration {
     pub rule: Rule,
     /// Where the logs come from: [`native::Config::log`](crate::native::Config::log).
     pub log: Option<LogFactory>,
+    /// How the sessions of clients outlive their connections: `None`, they do not.
+    pub recovery: Option<recovery::Config>,
 }
 
 impl From<Rule> for Declaration {
     fn from(rule: Rule) -> Self {
-        Self { rule, log: None }
+        Self { rule, log: None, recovery: None }
     }
 }
 
 /// What holds in the namespaces of a rule.
 pub(crate) struct Terms {
     pub(crate) log: LogFactory,
+    pub(crate) recovery: Option<recovery::Config>,
 }
 
 impl Terms {
     /// Whether the log is opened before the namespace is used.
     fn is_eager(&self) -> bool {
-        self.log.is_eager
+        self.log.is_eager || self.recovery.is_some()
     }
 }
 
@@ -302,8 +318,9 @@ impl Spaces {
     ) -> Result<Self, NamespaceError> {
         let mut registry = Registry::new(registry, WhenEmpty::Remove);
         let mut terms = Vec::new();
-        for Declaration { rule, log } in declarations {
-            let own = Arc::new(Terms { log: log.unwrap_or_else(|| native.config.log.clone()) });
+        for Declaration { rule, log, recovery } in declarations {
+            let log = log.unwrap_or_else(|| native.config.log.clone());
+            let own = Arc::new(Terms { log, recovery });
             terms.push(Arc::clone(&own));
             let Rule::Exact(name) = &rule else {
                 registry.declare(rule);

@@ -13,10 +13,12 @@ mod key;
 mod namespace;
 pub mod native;
 mod publish;
+mod recovery;
 mod reply;
 mod server;
 mod service;
 mod socket;
+mod storage;
 mod value;
 
 pub use broadcast::{Answers, Broadcast, RemoteSocket};
@@ -30,6 +32,7 @@ pub use handler::{ConnectMiddleware, EventMiddleware, Handler, SocketHandler};
 pub use key::Key;
 pub use namespace::Namespace;
 pub use publish::{HistoryError, Page, PublishError, Published};
+pub use recovery::{Durability, Recovery};
 pub use reply::{Ack, HandlerError, HandlerResult, IntoReply, NoReply};
 pub use server::{BuildError, Server, ServerBuilder};
 pub use service::{Endpoint, EndpointLayer};
@@ -39,7 +42,7 @@ pub use value::Value;
 pub use tenfour_tokio::{
     ChangeError, Cookie, DisconnectReason, Handshake, Origins, PeerAddress, Reply, RequestError as NoAnswer,
     SameSite, TryEmitError,
-    broker::{self, JoinError, SocketId, channel::Receipt},
+    broker::{self, JoinError, SocketId, channel::Receipt, recovery::Away},
     delivery,
     native::rustls,
     node::{self, Reach},

@@ -1,7 +1,7 @@
 //! A namespace, as it is declared.
 
 use crate::{
-    ConnectMiddleware, EventMiddleware, Handler, Key, SocketHandler,
+    ConnectMiddleware, Durability, EventMiddleware, Handler, Key, Recovery, SocketHandler,
     handler::{AnyConnectMiddleware, AnyEventMiddleware, AnyHandler, AnySocketHandler},
 };
 use bytestring::ByteString;
@@ -41,6 +41,8 @@ use tenfour_tokio::{
 /// ```
 pub struct Namespace {
     pub(crate) rule: Rule,
+    pub(crate) recovery: Option<Recovery>,
+    pub(crate) durability: Option<Durability>,
     pub(crate) routes: Routes,
 }
 
@@ -99,7 +101,26 @@ impl Namespace {
     }
 
     fn with_rule(rule: Rule) -> Self {
-        Self { rule, routes: Routes { concurrency: 1, ..Routes::default() } }
+        let routes = Routes { concurrency: 1, ..Routes::default() };
+        Self { rule, recovery: None, durability: None, routes }
+    }
+
+    /// Lets clients that come back go on where they were. Without it, each connection is a new client.
+    #[must_use]
+    pub fn recovery(mut self, recovery: Recovery) -> Self {
+        self.recovery = Some(recovery);
+        self
+    }
+
+    /// Where it keeps what is published, and the sessions of its clients: on the disk if the server has a
+    /// [data folder](crate::ServerBuilder::data), and else in memory.
+    ///
+    /// Each dynamic namespace on the disk has a folder there, which stays when the last client has left: let only such names
+    /// be made that you know.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = Some(durability);
+        self
     }
 
     /// Adds a middleware of joining, behind those before it.

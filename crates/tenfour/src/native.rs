@@ -66,11 +66,11 @@ impl ServerBuilder {
         self
     }
 
-    /// Where the log of a namespace comes from: memory, with the default [`Retention`](log::Retention). `make` is given the
-    /// namespace's name when the log is first needed.
+    /// Logs of your own, for namespaces that don't say [otherwise](crate::Namespace::durability); `make` is given the namespace's
+    /// name. What a log holds already is taken up: messages, sessions, and by what repetitions are recognised.
     #[must_use]
     pub fn log(mut self, make: impl Fn(&str) -> Box<dyn Log> + Send + Sync + 'static) -> Self {
-        self.config.native.log = LogFactory::new(make);
+        self.storage.own = Some(LogFactory::new(make));
         self
     }
 
@@ -82,7 +82,7 @@ impl ServerBuilder {
         mut self,
         open: impl Fn(&str) -> Result<Box<dyn Log>, E> + Send + Sync + 'static,
     ) -> Self {
-        self.config.native.log = LogFactory::fallible(open);
+        self.storage.own = Some(LogFactory::fallible(open));
         self
     }
 

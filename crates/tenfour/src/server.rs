@@ -3,14 +3,15 @@
 use crate::{
     Cors, Endpoint, EndpointLayer, Handle, Namespace,
     app::{Admit, App},
-    native::{Answer, Authenticate},
+    native::{Answer, Authenticate, log::Retention},
+    storage::Storage,
 };
 use axum::Router;
 use bytestring::ByteString;
 use http::{Extensions, request::Parts};
-use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::HashSet, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 use tenfour_tokio::{
-    Config, Cookie, NamespaceError, Server as Inner,
+    Config, Cookie, Declaration, NamespaceError, Server as Inner,
     broker::{Limits, idempotency, registry::Rule},
     node::{self, Dialect, Overflow},
     session::{
@@ -93,6 +94,7 @@ pub struct ServerBuilder {
     timeout: Option<Duration>,
     pub(crate) authenticate: Option<Authenticate>,
     pub(crate) answer: Option<Answer>,
+    pub(crate) storage: Storage,
 }
 
 /// Why a server cannot be built.
@@ -114,6 +116,9 @@ pub enum BuildError {
     /// Two protocols have one path.
     #[error("the native protocol's path is below {0:?}, which is Socket.IO's; give it another one")]
     SamePath(String),
+    /// A namespace is to be on the disk, and the server has no place there.
+    #[error("the namespace {0:?} is to be kept on the disk; name a folder for it with `ServerBuilder::data`")]
+    NoData(String),
     /// The heartbeat would never rest.
     #[error("ping interval and ping timeout must be longer than zero")]
     Heartbeat,
@@ -124,6 +129,25 @@ impl ServerBuilder {
     #[must_use]
     pub fn namespace(mut self, namespace: Namespace) -> Self {
         self.namespaces.push(namespace);
+        self
+    }
+
+    /// The folder in which namespaces are kept that are to be [on the disk](Namespace::durability): all that don't say otherwise.
+    /// None by default. Each has a folder of its own in it, which one server alone may use at a time.
+    ///
+    /// The logs are opened by [`build`](Self::build), which says what is wrong with them; those of dynamic namespaces when the
+    /// first client comes, who is turned away then.
+    #[must_use]
+    pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.storage.data = Some(folder.into());
+        self
+    }
+
+    /// How much of what is published each namespace keeps: see [`Retention`] for the defaults. It does not count for a
+    /// [log of your own](Self::log).
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.storage.retention = retention;
         self
     }
 
@@ -350,18 +374,24 @@ impl ServerBuilder {
         self.node.session = Arc::new(self.session);
         self.config.node = Arc::new(self.node);
         let timeout = self.timeout.unwrap_or(REQUEST_TIMEOUT);
-        let Self { namespaces, state, admit, authenticate, answer, .. } = self;
-        let (rules, namespaces): (Vec<_>, _) = namespaces
+        let Self { namespaces, state, admit, authenticate, answer, storage, .. } = self;
+        let (declarations, namespaces): (Vec<_>, _) = namespaces
             .into_iter()
-            .map(|Namespace { rule, mut routes }| {
+            .map(|Namespace { rule, recovery, durability, mut routes }| {
                 let mut state = state.clone();
                 state.extend(Arc::unwrap_or_clone(routes.state));
                 routes.state = Arc::new(state);
-                (rule, Arc::new(routes))
+                let mut declaration = Declaration::from(rule);
+                declaration.recovery = recovery.map(|recovery| recovery.0);
+                let name = name_of(&declaration.rule);
+                declaration.log = Some(storage.log(durability, &name)?);
+                Ok((declaration, Arc::new(routes)))
             })
+            .collect::<Result<Vec<_>, BuildError>>()?
+            .into_iter()
             .unzip();
         let app = App { namespaces, admit, timeout, authenticate, answer };
-        let server = Inner::new(self.config, rules, Arc::new(app))?;
+        let server = Inner::new(self.config, declarations, Arc::new(app))?;
         let cors = self.cors.as_ref().map(Cors::layer);
         Ok(Server { endpoint: Endpoint { server, cors }, timeout })
     }
@@ -392,6 +422,15 @@ impl ServerBuilder {
             }
         }
         Ok(())
+    }
+}
+
+/// What a declaration is called in an error.
+fn name_of(rule: &Rule) -> String {
+    match rule {
+        Rule::Exact(name) => name.to_string(),
+        Rule::Pattern(pattern) => pattern.as_str().to_owned(),
+        _ => "(by a function)".to_owned(),
     }
 }
 

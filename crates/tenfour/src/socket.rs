@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt, sync::Arc, time::Duration};
 use tenfour_tokio::{
     self as tokio_adapter, ChangeError, Handshake, Space, TryEmitError,
-    broker::{Body, Message, SocketId, channel::Receipt},
+    broker::{Body, Message, SocketId, channel::Receipt, recovery::Away},
     node::Delivery,
     wire::{
         json,
@@ -109,7 +109,16 @@ impl Socket {
         self.raw.handshake()
     }
 
-    /// Whether it is in its namespace now.
+    /// Whether its client goes on with a session that it had, where clients are [recovered](crate::Recovery): it has been sent, or
+    /// is being sent, all that it missed, and its id, its rooms and its data are what they were. A middleware of joining is
+    /// asked before that is known: there it is false.
+    #[must_use]
+    pub fn recovered(&self) -> bool {
+        self.raw.recovered()
+    }
+
+    /// Whether it is in its namespace now. The socket of a session that waits for its client is not: what is
+    /// [emitted](Self::emit) to it fails, and what is published to it waits too.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.raw.is_connected()
@@ -178,12 +187,22 @@ impl Socket {
         read_answer(answer).map_err(RequestError::Answer)
     }
 
-    /// Joins a room: `false` if it was in it before.
+    /// Joins a room: `false` if it was in it before. Where clients are [recovered](crate::Recovery), it is in the room from the
+    /// time that this is done, in the order of what is published; in a handler of joining at once.
     ///
     /// # Errors
-    /// If it has left the namespace, the room's name is too long, or there are too many rooms.
+    /// If it has left the namespace, the room's name is too long, there are too many rooms, or it was not committed.
     pub async fn join(&self, room: &str) -> Result<bool, ChangeError> {
         self.raw.join(room).await
+    }
+
+    /// [`join`](Self::join), and says what of the room its client gets that it missed while it was away, where clients are
+    /// [recovered](crate::Recovery): everything by default.
+    ///
+    /// # Errors
+    /// Those of [`join`](Self::join).
+    pub async fn join_with(&self, room: &str, away: Away) -> Result<bool, ChangeError> {
+        self.raw.join_with(room, away).await
     }
 
     /// Leaves a room: `false` if it was not in it.
@@ -212,7 +231,7 @@ impl Socket {
     /// [`Broadcast::fetch_sockets`].
     ///
     /// # Errors
-    /// If it cannot be written as JSON, is too large, or the socket has left.
+    /// If it cannot be written as JSON, is too large, was not committed, or the socket has left.
     pub async fn set_data<T: Serialize + ?Sized>(&self, data: &T) -> Result<(), SetDataError> {
         let (text, attachments) = json::to_string(data).map_err(SetDataError::Json)?;
         if !attachments.is_empty() {

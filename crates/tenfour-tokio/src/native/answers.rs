@@ -3,16 +3,10 @@
 use std::collections::HashMap;
 use tenfour_broker::{
     Body,
-    channel::{Effect, Entry, NOTES, Query},
-    idempotency::{Begin, Config, Event, Idempotency, Key, Waiter},
+    idempotency::{Begin, Event, Key, Waiter},
 };
-use tenfour_delivery::{
-    dedup::Fingerprint,
-    log::{AppendError, Ticket},
-    number::Offset,
-    time::Now,
-};
-use tenfour_log::Log;
+use tenfour_delivery::{dedup::Fingerprint, log::AppendError, time::Now};
+use tenfour_node::hub::Hub;
 use tokio::sync::oneshot;
 
 /// What is told to who waits.
@@ -32,34 +26,20 @@ pub(crate) enum Begun {
     Full,
 }
 
+/// Who waits for what.
+#[derive(Default)]
 pub(super) struct Answers {
-    idempotency: Idempotency,
     waiting: HashMap<Waiter, oneshot::Sender<Told>>,
     next: u64,
 }
 
 impl Answers {
-    /// What the log knows of answers that were given.
-    pub(super) fn restored(config: Config, log: &dyn Log) -> Result<Self, String> {
-        let mut idempotency = Idempotency::new(config);
-        let mut query = Query::of(NOTES, Offset::START);
-        loop {
-            let page = log.read(&query).map_err(|error| error.to_string())?;
-            for entry in &page.entries {
-                idempotency.restore(entry).map_err(|error| error.to_string())?;
-                query.after = entry.offset;
-            }
-            if !page.more {
-                return Ok(Self { idempotency, waiting: HashMap::new(), next: 0 });
-            }
-        }
-    }
-
-    pub(super) fn begin(&mut self, now: Now, key: &Key, event: Fingerprint) -> Begun {
+    pub(super) fn begin(&mut self, now: Now, key: &Key, event: Fingerprint, hub: &mut Hub) -> Begun {
         let waiter = Waiter(self.next);
         self.next += 1;
         let (sender, told) = oneshot::channel();
-        let begun = match self.idempotency.begin(now, key, event, waiter) {
+        let Some(idempotency) = hub.idempotency_mut() else { return Begun::Full };
+        let begun = match idempotency.begin(now, key, event, waiter) {
             Begin::Run => Begun::Run(told),
             Begin::Joined => Begun::Joined(told),
             Begin::Answered(body) => return Begun::Answered(body),
@@ -70,36 +50,13 @@ impl Answers {
         begun
     }
 
-    pub(super) fn finish(&mut self, now: Now, key: &Key, answer: Option<Body>) {
-        self.idempotency.finish(now, key, answer);
-    }
-
-    pub(super) fn abandon(&mut self, key: &Key, answer: Option<Body>) {
-        self.idempotency.abandon(key, answer);
-    }
-
-    pub(super) fn poll_effect(&mut self) -> Option<Effect> {
-        self.idempotency.poll_effect()
-    }
-
-    /// `false` if it is no answer to one of its appends.
-    pub(super) fn committed(&mut self, ticket: Ticket, result: &Result<Vec<Entry>, AppendError>) -> bool {
-        self.idempotency.committed(ticket, result)
-    }
-
-    /// Through which note the log may forget.
-    pub(super) fn poll_release(&mut self) -> Option<Offset> {
-        self.idempotency.poll_release()
-    }
-
     /// Tells those who wait what has become of their events.
-    pub(super) fn tell(&mut self) {
-        while let Some(Event::Answered { waiters, result }) = self.idempotency.poll_event() {
-            for waiter in waiters {
-                if let Some(sender) = self.waiting.remove(&waiter) {
-                    // Whoever waited may have given up.
-                    let _ = sender.send(result.clone());
-                }
+    pub(super) fn tell(&mut self, event: Event) {
+        let Event::Answered { waiters, result } = event else { return };
+        for waiter in waiters {
+            if let Some(sender) = self.waiting.remove(&waiter) {
+                // Whoever waited may have given up.
+                let _ = sender.send(result.clone());
             }
         }
     }

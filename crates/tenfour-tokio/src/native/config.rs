@@ -1,7 +1,7 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 use tenfour_broker::idempotency;
 use tenfour_delivery::number::Epoch;
-use tenfour_log::{Log, Memory, Retention};
+use tenfour_log::{Disk, Log, Memory, Retention, disk};
 use tenfour_node::native as node;
 use tenfour_session::native as session;
 use thiserror::Error;
@@ -64,9 +64,9 @@ pub struct LogError {
 }
 
 impl LogFactory {
-    /// Logs of your own, each made when it is first needed; `make` is given the namespace's name.
+    /// Logs of your own, each made with its namespace; `make` is given the namespace's name.
     pub fn new(make: impl Fn(&str) -> Box<dyn Log> + Send + Sync + 'static) -> Self {
-        Self { make: Arc::new(move |namespace| Ok(make(namespace))), is_eager: false }
+        Self { make: Arc::new(move |namespace| Ok(make(namespace))), is_eager: true }
     }
 
     /// Logs of your own that it may be impossible to open: each is opened before its namespace is used, and without it there
@@ -81,10 +81,26 @@ impl LogFactory {
         Self { make: Arc::new(make), is_eager: true }
     }
 
-    /// Logs in memory, which last as long as the server: after a restart, clients are told what is lost.
+    /// Logs in memory, each made when it is first needed, which last as long as the server: after a restart, clients are told what is lost.
     #[must_use]
     pub fn memory(retention: Retention) -> Self {
-        Self::new(move |_| Box::new(Memory::new(new_epoch(), retention.clone())))
+        let make = move |_: &str| Ok(Box::new(Memory::new(new_epoch(), retention.clone())) as Box<dyn Log>);
+        Self { make: Arc::new(make), is_eager: false }
+    }
+
+    /// Logs on the disk, each in a folder of its own in this one, [named](folder_of) after its namespace.
+    #[must_use]
+    pub fn disk(folder: PathBuf, retention: Retention) -> Self {
+        Self::fallible(move |namespace| {
+            let mut config = disk::Config::new(new_epoch());
+            config.retention = retention.clone();
+            let (log, found) = Disk::open(folder.join(folder_of(namespace)), config)?;
+            match &found.cut {
+                Some(cut) => tracing::warn!(namespace, ?cut, "the end of the log was damaged and is cut off"),
+                None => tracing::debug!(namespace, ?found, "the log is open"),
+            }
+            Ok::<_, disk::OpenError>(Box::new(log) as Box<dyn Log>)
+        })
     }
 
     pub(super) fn make(&self, namespace: &str) -> Result<Box<dyn Log>, LogError> {

@@ -1,9 +1,11 @@
-//! The native half of a namespace: its server, its log, and its connections, behind one lock.
+//! What of a namespace lives by its log, the log, and the native connections, behind one lock.
 
 use super::{
     Config, LogError, NativeSession,
     answers::{Answers, Begun},
     connection::Peer,
+    port::Port,
+    sessions::Sessions,
 };
 use crate::{Clock, Space, application::Application, space::Terms};
 use bytes::Bytes;
@@ -15,25 +17,25 @@ use std::{
     fmt,
     future::pending,
     panic::AssertUnwindSafe,
+    pin::pin,
     sync::{Arc, OnceLock, Weak},
     task::Wake,
     time::Duration,
 };
 use tenfour_broker::{
     Body, Message, Target,
-    channel::{self, Channels, Effect, NOTES, Page, Publication, PublishError, PublishId, Query, Receipt},
+    channel::{Page, Publication, PublishError, PublishId, Query, Receipt},
     idempotency::Key,
 };
 use tenfour_delivery::{
     dedup::Fingerprint,
     log::ReadError,
-    number::Offset,
-    time::{Instant, Now, WallTime},
+    time::{Instant, Now},
 };
-use tenfour_log::Log;
 use tenfour_node::{
     Urgency,
-    native::{Event, PeerId, Peers, RequestError, RequestId, Server, SessionId},
+    hub::{self, LogPort as _},
+    native::{Event, PeerId, Peers, RequestError, RequestId, SessionId},
 };
 use tenfour_session::native::{ServerEvent, ServerSession};
 use tokio::{
@@ -42,7 +44,7 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-/// The native half of a namespace, made when it is first needed.
+/// What of a namespace lives by its log, made when it is first needed, or with the namespace if that can fail.
 ///
 /// Its lock is taken before the namespace's, to which it passes on what is committed, and before the connections', which are
 /// leaves.
@@ -54,8 +56,10 @@ pub(crate) struct Hub {
     opening: Mutex<()>,
     /// Set once the keeper runs. It needs a runtime, and a log may be opened before there is one.
     keeper: OnceLock<()>,
-    /// The server's next deadline is an earlier one, or the log has answered.
+    /// The next deadline is an earlier one, or the log has answered.
     changed: Arc<Changed>,
+    /// All that was appended is answered.
+    flushed: Notify,
 }
 
 /// Wakes the keeper of a hub.
@@ -77,10 +81,11 @@ pub(crate) struct Context {
 }
 
 pub(crate) struct State {
-    server: Server,
-    answers: Answers,
-    log: Box<dyn Log>,
+    pub(super) hub: hub::Hub,
+    log: Port,
     peers: PeerMap,
+    pub(super) sessions: Sessions,
+    answers: Answers,
     publishing: HashMap<PublishId, oneshot::Sender<Result<Receipt, PublishError>>>,
     asked: HashMap<(SessionId, RequestId), oneshot::Sender<Result<Message, ByteString>>>,
     /// What the keeper waits for.
@@ -98,10 +103,10 @@ impl Peers for PeerMap {
 }
 
 /// A locked hub. What its doing has led to is done when the lock is released.
-struct Guard<'a> {
-    space: &'a Arc<Space>,
-    state: MutexGuard<'a, State>,
-    now: Now,
+pub(super) struct Guard<'a> {
+    pub(super) space: &'a Arc<Space>,
+    pub(super) state: MutexGuard<'a, State>,
+    pub(super) now: Now,
     /// Whoever drives this connection looks at it again anyway.
     driving: Option<PeerId>,
 }
@@ -118,6 +123,7 @@ impl Hub {
             opening: Mutex::default(),
             keeper: OnceLock::new(),
             changed: Arc::default(),
+            flushed: Notify::new(),
         }
     }
 
@@ -134,21 +140,23 @@ impl Hub {
         if let Some(state) = self.state.get() {
             return Ok(state);
         }
-        let mut log = self.terms.log.make(space.name())?;
-        log.wake_when_answered(Arc::clone(&self.changed).into());
-        let answers = Answers::restored(self.context.config.idempotency.clone(), &*log)
-            .map_err(|problem| LogError { namespace: space.name().to_string(), problem })?;
+        let log = Port::new(self.terms.log.make(space.name())?, Arc::clone(&self.changed).into());
+        let mut config = hub::Config::default();
+        config.native = self.context.config.node.clone();
+        config.recovery.clone_from(&self.terms.recovery);
+        config.idempotency = Some(self.context.config.idempotency.clone());
         let seed = getrandom::u64().expect("the system has randomness");
-        let node = self.context.config.node.clone();
-        let channels = restored(&node.channels, &*log, seed)
-            .map_err(|problem| LogError { namespace: space.name().to_string(), problem })?;
-        let server = Server::with_channels(node, space.name().clone(), channels);
+        let now = self.context.clock.both();
+        let opened = hub::Hub::open(&config, space.name().clone(), seed, now, &log, &mut space.lock());
+        let hub = opened
+            .map_err(|error| LogError { namespace: space.name().to_string(), problem: error.to_string() })?;
         Ok(self.state.get_or_init(|| {
             Mutex::new(State {
-                server,
-                answers,
+                hub,
                 log,
                 peers: PeerMap::default(),
+                sessions: Sessions::default(),
+                answers: Answers::default(),
                 publishing: HashMap::new(),
                 asked: HashMap::new(),
                 scheduled: None,
@@ -164,7 +172,7 @@ impl Hub {
         state
     }
 
-    fn lock<'a>(&'a self, space: &'a Arc<Space>, driving: Option<PeerId>) -> Guard<'a> {
+    pub(super) fn lock<'a>(&'a self, space: &'a Arc<Space>, driving: Option<PeerId>) -> Guard<'a> {
         Guard { space, state: self.state(space).lock(), now: self.context.clock.both(), driving }
     }
 
@@ -172,22 +180,22 @@ impl Hub {
     pub(super) fn join(&self, space: &Arc<Space>, peer: &Arc<Peer>, hello: ServerEvent) {
         let mut guard = self.lock(space, Some(peer.id()));
         guard.state.peers.0.insert(peer.id(), Arc::clone(peer));
-        let State { server, peers, .. } = &mut *guard.state;
-        server.handle(guard.now, peer.id(), hello, peers);
+        let State { hub, peers, .. } = &mut *guard.state;
+        hub.native_mut().handle(guard.now, peer.id(), hello, peers);
     }
 
     /// Something came of a connection, or its time has come.
     pub(super) fn drive(&self, space: &Arc<Space>, peer: PeerId) {
         let mut guard = self.lock(space, Some(peer));
-        let State { server, peers, .. } = &mut *guard.state;
-        server.drive(guard.now, peer, peers);
+        let State { hub, peers, .. } = &mut *guard.state;
+        hub.native_mut().drive(guard.now, peer, peers);
     }
 
     /// A connection is gone.
     pub(super) fn leave(&self, space: &Arc<Space>, peer: PeerId) {
         let mut guard = self.lock(space, Some(peer));
-        let State { server, peers, .. } = &mut *guard.state;
-        server.closed(guard.now, peer, peers);
+        let State { hub, peers, .. } = &mut *guard.state;
+        hub.native_mut().closed(guard.now, peer, peers);
         peers.0.remove(&peer);
     }
 
@@ -199,8 +207,8 @@ impl Hub {
     ) -> Result<oneshot::Receiver<Result<Receipt, PublishError>>, PublishError> {
         let (sender, published) = oneshot::channel();
         let mut guard = self.lock(space, None);
-        let State { server, peers, publishing, .. } = &mut *guard.state;
-        let publish = server.publish(guard.now, publication, peers)?;
+        let State { hub, peers, publishing, .. } = &mut *guard.state;
+        let publish = hub.publish(guard.now, publication, peers)?;
         publishing.insert(publish, sender);
         Ok(published)
     }
@@ -209,19 +217,25 @@ impl Hub {
     pub(crate) fn begin(&self, space: &Arc<Space>, key: &Key, event: Fingerprint) -> Begun {
         let mut guard = self.lock(space, None);
         let now = guard.now;
-        guard.state.answers.begin(now, key, event)
+        let State { hub, answers, .. } = &mut *guard.state;
+        answers.begin(now, key, event, hub)
     }
 
     /// Its handler is done; its answer is told when it is committed.
     pub(crate) fn finish(&self, space: &Arc<Space>, key: &Key, answer: Option<Body>) {
         let mut guard = self.lock(space, None);
         let now = guard.now;
-        guard.state.answers.finish(now, key, answer);
+        if let Some(idempotency) = guard.state.hub.idempotency_mut() {
+            idempotency.finish(now, key, answer);
+        }
     }
 
     /// Its handler has failed, and is to run again when the event comes again.
     pub(crate) fn abandon(&self, space: &Arc<Space>, key: &Key, answer: Option<Body>) {
-        self.lock(space, None).state.answers.abandon(key, answer);
+        let mut guard = self.lock(space, None);
+        if let Some(idempotency) = guard.state.hub.idempotency_mut() {
+            idempotency.abandon(key, answer);
+        }
     }
 
     /// Reads the log.
@@ -237,8 +251,8 @@ impl Hub {
     ) -> Result<(RequestId, oneshot::Receiver<Result<Message, ByteString>>), RequestError> {
         let (sender, answer) = oneshot::channel();
         let mut guard = self.lock(space, None);
-        let State { server, peers, asked, .. } = &mut *guard.state;
-        let request = server.request(guard.now, session, message, peers)?;
+        let State { hub, peers, asked, .. } = &mut *guard.state;
+        let request = hub.native_mut().request(guard.now, session, message, peers)?;
         asked.insert((session, request), sender);
         Ok((request, answer))
     }
@@ -252,8 +266,20 @@ impl Hub {
     pub(crate) fn shutdown(&self, space: &Arc<Space>, drain: Duration) {
         if self.state.get().is_some() {
             let mut guard = self.lock(space, None);
-            let State { server, peers, .. } = &mut *guard.state;
-            server.shutdown(guard.now, drain, drain, peers);
+            let State { hub, peers, .. } = &mut *guard.state;
+            hub.native_mut().shutdown(guard.now, drain, drain, peers);
+        }
+    }
+
+    /// Waits until all that was appended is committed, or refused.
+    pub(crate) async fn flush(&self, space: &Arc<Space>) {
+        loop {
+            let mut flushed = pin!(self.flushed.notified());
+            flushed.as_mut().enable();
+            if self.state.get().is_none() || self.lock(space, None).state.log.is_flushed() {
+                return;
+            }
+            flushed.await;
         }
     }
 
@@ -265,8 +291,8 @@ impl Hub {
         let mut random = [0; 30];
         getrandom::fill(&mut random).expect("the system has randomness");
         let mut guard = self.lock(space, None);
-        let State { server, peers, .. } = &mut *guard.state;
-        server.authenticated(guard.now, peer, identity, random, peers);
+        let State { hub, peers, .. } = &mut *guard.state;
+        hub.native_mut().authenticated(guard.now, peer, identity, random, peers);
     }
 
     async fn answer(&self, space: &Arc<Space>, session: SessionId, request: RequestId, message: Message) {
@@ -286,22 +312,22 @@ impl Hub {
         result: Result<Message, ByteString>,
     ) {
         let mut guard = self.lock(space, None);
-        let State { server, peers, .. } = &mut *guard.state;
+        let State { hub, peers, .. } = &mut *guard.state;
         // If it has no room, the client is told so in its place.
-        _ = server.reply(guard.now, session, request, result, peers);
+        _ = hub.native_mut().reply(guard.now, session, request, result, peers);
     }
 
     /// What the keeper is to wait for from here on.
     fn schedule(&self, space: &Arc<Space>) -> Option<Instant> {
         let mut state = self.state(space).lock();
-        state.scheduled = state.server.poll_timeout();
+        state.scheduled = state.hub.poll_timeout();
         state.scheduled
     }
 
     fn handle_timeout(&self, space: &Arc<Space>) {
         let mut guard = self.lock(space, None);
-        let State { server, peers, .. } = &mut *guard.state;
-        server.handle_timeout(guard.now, peers);
+        let State { hub, peers, .. } = &mut *guard.state;
+        hub.handle_timeout(guard.now, peers, &mut space.lock());
     }
 
     /// Takes what the log has answered.
@@ -317,44 +343,33 @@ impl Hub {
 }
 
 impl Guard<'_> {
-    fn context(&self) -> &Context {
+    pub(super) fn context(&self) -> &Context {
         &self.space.hub().context
     }
 
-    /// Does with the log what is to be done, until nothing is.
+    /// Does with the log what is to be done, and tells what came of it, until nothing is left.
     fn settle(&mut self) {
-        let now = self.now;
-        let State { server, answers, log, peers, .. } = &mut *self.state;
         loop {
-            while let Some(effect) = answers.poll_effect() {
-                if let Effect::Append { ticket, records } = effect {
-                    log.append(ticket, records);
-                }
-            }
-            while let Some(effect) = server.poll_effect() {
-                match effect {
-                    Effect::Append { ticket, records } => log.append(ticket, records),
-                    Effect::Read { ticket, query } => {
-                        let page = log.read(&query);
-                        server.page(now, ticket, page, peers);
-                    }
-                }
-            }
-            let Some(completion) = log.poll() else { break };
-            if !answers.committed(completion.ticket, &completion.result) {
-                server.committed(now, completion.ticket, completion.result, peers);
-            }
-        }
-        if let Some(through) = answers.poll_release() {
-            log.release(&NOTES, through);
-        }
-        answers.tell();
-        while let Some(event) = self.state.server.poll_event() {
+            let State { hub, log, peers, .. } = &mut *self.state;
+            hub.settle(self.now, log, peers, &mut self.space.lock());
+            let Some(event) = hub.poll_event() else { break };
             self.dispatch(event);
+            while let Some(event) = self.state.hub.poll_event() {
+                self.dispatch(event);
+            }
         }
     }
 
-    fn dispatch(&mut self, event: Event) {
+    fn dispatch(&mut self, event: hub::Event) {
+        match event {
+            hub::Event::Native(event) => self.dispatch_native(event),
+            hub::Event::Recovery(event) => self.dispatch_session(event),
+            hub::Event::Idempotency(event) => self.state.answers.tell(event),
+            _ => {}
+        }
+    }
+
+    fn dispatch_native(&mut self, event: Event) {
         match event {
             Event::Authenticate { peer, credentials, .. } => {
                 let space = Arc::clone(self.space);
@@ -376,9 +391,6 @@ impl Guard<'_> {
                     let _ = publisher.send(result);
                 }
             }
-            Event::Committed(committed) => {
-                committed.fan_out(&mut self.space.lock());
-            }
             Event::Emitted { channel, message } => {
                 self.space.lock().emit(&Target::rooms([channel]), &message, Urgency::Queued);
             }
@@ -394,60 +406,22 @@ impl Guard<'_> {
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         self.settle();
-        let State { server, peers, .. } = &mut *self.state;
-        while let Some(touched) = server.poll_touched() {
+        self.release_kept();
+        let State { hub, peers, log, .. } = &mut *self.state;
+        if log.is_flushed() {
+            self.space.hub().flushed.notify_waiters();
+        }
+        while let Some(touched) = hub.native_mut().poll_touched() {
             if Some(touched) != self.driving
                 && let Some(peer) = peers.0.get(&touched)
             {
                 peer.wake();
             }
         }
-        let deadline = self.state.server.poll_timeout();
+        let deadline = self.state.hub.poll_timeout();
         if deadline.is_some_and(|deadline| self.state.scheduled.is_none_or(|known| deadline < known)) {
             self.space.hub().changed.0.notify_one();
         }
-    }
-}
-
-/// The channels of a log, with what it says of what was published: as far back as repetitions are recognised.
-fn restored(config: &channel::Config, log: &dyn Log, seed: u64) -> Result<Channels, String> {
-    let head = log.head();
-    if head == Offset::START {
-        return Ok(Channels::new(config.clone(), log.epoch(), seed));
-    }
-    let mut channels = Channels::of_log(config.clone(), log.epoch(), seed);
-    let mut query = Query::all(known_since(config, log).map_err(|error| error.to_string())?);
-    loop {
-        let page = log.read(&query).map_err(|error| error.to_string())?;
-        for entry in &page.entries {
-            channels.restore(entry).map_err(|error| error.to_string())?;
-            query.after = entry.offset;
-        }
-        if !page.more {
-            return Ok(channels);
-        }
-    }
-}
-
-/// After which entry a log has everything by which repetitions are recognised: as many entries back as are remembered for sure, and
-/// as long.
-fn known_since(config: &channel::Config, log: &dyn Log) -> Result<Offset, ReadError> {
-    let head = log.head();
-    let ingested = |after: Offset| -> Result<Option<WallTime>, ReadError> {
-        let page = log.read(&Query { messages: 1, ..Query::all(after) })?;
-        Ok(page.entries.first().map(|entry| entry.record.ingested))
-    };
-    let Some(newest) = ingested(Offset::new(head.get() - 1))? else { return Ok(Offset::START) };
-    let window = config.dedup.idle.max(config.keys.window).as_millis();
-    let mut span = config.dedup.span.max(config.keys.span).max(1);
-    loop {
-        let since = Offset::new(head.get().saturating_sub(span));
-        let age =
-            ingested(since)?.map_or(0, |then| newest.as_unix_millis().saturating_sub(then.as_unix_millis()));
-        if since == Offset::START || u128::from(age) > window {
-            return Ok(since);
-        }
-        span = span.saturating_mul(2);
     }
 }
 

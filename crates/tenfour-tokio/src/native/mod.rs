@@ -9,8 +9,10 @@ mod config;
 mod connection;
 mod hub;
 mod pipe;
+mod port;
 mod serve;
 mod session;
+mod sessions;
 mod websocket;
 
 pub(crate) use answers::Begun;
