@@ -7,6 +7,7 @@ mod hostile;
 mod http;
 mod native;
 mod no_std;
+mod recovery;
 mod server;
 mod stream;
 mod workspace;

@@ -21,8 +21,8 @@ async fn who_does_not_read_catches_up_from_the_log() {
     quick.expect_silence().await;
     let padding = "x".repeat(8_000);
     for number in 1..=500 {
-        let publish = server.handle.publish("/", "news", "number", &(number, &padding));
-        soon("a commit", publish).await.unwrap();
+        let data = (number, &padding);
+        soon("a commit", server.handle.publish("/", "news", "number", &data)).await.unwrap();
         assert_eq!(quick.event().await, format!("number {number},\"{padding}\""));
     }
     for number in 1..=500 {

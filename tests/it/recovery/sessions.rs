@@ -190,7 +190,8 @@ async fn a_pid_that_nobody_was_told_opens_nothing() {
 async fn without_recovery_a_client_is_told_its_id_alone() {
     let server = TestServer::start(quiet().namespace(Namespace::new("/"))).await;
     let mut client = server.open().await;
-    let welcome = client.connect("/", Some(r#"{"pid":"AAAAAAAAAAAAAAAAAAAA","offset":"AAAAAAE"}"#)).await.unwrap();
+    let welcome =
+        client.connect("/", Some(r#"{"pid":"AAAAAAAAAAAAAAAAAAAA","offset":"AAAAAAE"}"#)).await.unwrap();
     assert!(welcome.starts_with(r#"{"sid":""#) && welcome.len() == r#"{"sid":"AAAAAAAAAAAAAAAAAAAA"}"#.len());
     server.handle.namespace("/").unwrap().emit("event", "text").unwrap();
     client.expect_text(r#"42["event","text"]"#).await.unwrap();
@@ -199,10 +200,11 @@ async fn without_recovery_a_client_is_told_its_id_alone() {
 /// What is not committed must not look like a position.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_emitted_is_no_position() {
-    let server = TestServer::start(quiet().namespace(news().on("direct", async |socket: Socket| -> HandlerResult {
-        Ok(socket.emit("direct", "text").await?)
-    })))
-    .await;
+    let server =
+        TestServer::start(quiet().namespace(news().on("direct", async |socket: Socket| -> HandlerResult {
+            Ok(socket.emit("direct", "text").await?)
+        })))
+        .await;
     let (mut client, _) = Returning::connected(&server).await;
     publish(&server, 1..=1).await;
     client.expect_events(numbers(1..=1)).await;
