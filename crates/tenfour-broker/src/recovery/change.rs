@@ -87,7 +87,7 @@ impl Recovery {
         let limit = self.config.pending_notes;
         let is_busy = self.notes.len() >= limit;
         let session = self.sessions.get_mut(&id).ok_or(DataError::Unknown { id })?;
-        if session.is_unwritten() {
+        if session.changes_at_once() {
             members.set_data(id, data.clone())?;
             _ = self.change(id, |kept| kept.data = Some(data));
             return Ok(Change::Done(true));
@@ -169,7 +169,7 @@ impl Recovery {
             return Err(JoinError::TooManyRooms { limit });
         }
         members.check_room(room)?;
-        if session.is_unwritten() {
+        if session.changes_at_once() {
             let since = self.head;
             _ = self.change(id, |kept| kept.join(&ByteString::from(&**room), since, away));
             members.admit(id, room);
@@ -191,7 +191,7 @@ impl Recovery {
         if !session.kept.rooms.contains_key(room) && session.changing == 0 {
             return Ok(false);
         }
-        if session.is_unwritten() {
+        if session.changes_at_once() {
             let (until, most) = (self.head, self.config.left_rooms);
             _ = self.change(id, |kept| kept.leave(room, until, most));
             members.leave(id, room);

@@ -105,6 +105,12 @@ impl Notes {
         self.queue.push_back(Queued { wall, pending });
     }
 
+    /// A session that the log has refused goes before all that changes it: it is written as it is by then.
+    fn push_front(&mut self, wall: WallTime, id: SocketId) {
+        self.wall = wall;
+        self.queue.push_front(Queued { wall, pending: Pending::Open { id } });
+    }
+
     pub(super) fn len(&self) -> usize {
         self.queue.len()
     }
@@ -293,7 +299,7 @@ impl Recovery {
         for id in core::mem::take(&mut self.unwritten) {
             if let Some(session) = self.sessions.get_mut(&id) {
                 session.written = Written::Queued;
-                self.notes.push(now.wall, Pending::Open { id });
+                self.notes.push_front(now.wall, id);
             }
         }
     }

@@ -285,8 +285,8 @@ impl Session {
         }
     }
 
-    /// Whether changes to it act at once, since the log does not know of it.
-    pub(super) fn is_unwritten(&self) -> bool {
-        matches!(self.written, Written::No | Written::Due)
+    /// Whether changes to it act at once, since the log does not know of it, and none that was asked for before waits.
+    pub(super) fn changes_at_once(&self) -> bool {
+        matches!(self.written, Written::No | Written::Due) && self.changing == 0
     }
 }

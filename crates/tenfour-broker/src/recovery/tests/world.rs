@@ -567,7 +567,7 @@ impl Outbox<Visit> for Account {
     fn deliver(&mut self, to: SocketId, peer: &Visit, item: Item<'_>) -> Taken {
         let Some(client) = self.clients.iter().position(|client| client.visit == Some(*peer)) else {
             // The connection is dead, and the server does not know: it is full at some time, or is not.
-            return if peer.0 % 2 == 0 { Taken::Yes } else { Taken::Full };
+            return if peer.0.is_multiple_of(2) { Taken::Yes } else { Taken::Full };
         };
         if self.clients[client].room == 0 {
             return Taken::Full;
