@@ -169,13 +169,14 @@ impl Index {
         }
     }
 
-    /// A channel is named whose entries are all gone.
+    /// A channel is named whose entries up to this one are gone. Later ones may have been on their way then.
     pub(super) fn name_head(&mut self, name: &str, head: Offset) {
         let number = self.channels.find(name).unwrap_or_else(|| self.channels.add(name, head));
-        self.meet(number, head);
         let here = self.head;
-        if let Some(slot) = self.channels.get_mut(number) {
+        let slot = self.channels.get_mut(number).filter(|slot| slot.channel.head() <= head);
+        if let Some(slot) = slot {
             slot.named = here;
+            self.meet(number, head);
         }
     }
 

@@ -51,8 +51,9 @@ impl Store {
         self.0.is_full.store(is_full, Ordering::SeqCst);
     }
 
-    pub(super) fn fail_syncs(&self) {
-        self.0.fails_to_sync.store(true, Ordering::SeqCst);
+    /// Whether syncs fail.
+    pub(super) fn set_failing(&self, is_failing: bool) {
+        self.0.fails_to_sync.store(is_failing, Ordering::SeqCst);
     }
 }
 
