@@ -1,7 +1,7 @@
 //! A namespace behind its lock, and the registry of all of them.
 
 use crate::{
-    Socket,
+    ChangeError, Socket,
     clock::Clock,
     native::{Context, Hub, LogError, LogFactory},
 };
@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 use tenfour_broker::{
-    Event, Limits, Message, Outcome, RequestError, RequestId, Target,
+    Event, Joined, Limits, Message, Outcome, RequestError, RequestId, Target,
     channel::{Page, Publication, PublishError, Query, Receipt},
     recovery,
     registry::{Connect, Registry, RegistryLimits, Rule, RuleIndex, WhenEmpty},
@@ -109,6 +109,46 @@ impl Space {
         let pending =
             self.open(timeout, |namespace, deadline| namespace.request(target, message, deadline))?;
         Ok(pending.outcome().await)
+    }
+
+    /// Puts each socket of a target into a room. Where clients are recovered, those who are away are among them, and it is done
+    /// when it is committed.
+    ///
+    /// # Errors
+    /// If the room's name is too long, there are too many rooms, or it was not committed.
+    pub async fn join_selected(self: &Arc<Self>, target: &Target, room: &str) -> Result<Joined, ChangeError> {
+        if !self.is_recoverable() {
+            return Ok(self.lock().join_selected(target, room)?);
+        }
+        let (joined, changing) = self.hub.join_selected(self, target, room)?;
+        changing.made().await?;
+        Ok(joined)
+    }
+
+    /// Takes each socket of a target out of a room, as [`join_selected`](Self::join_selected); says how many were in it.
+    ///
+    /// # Errors
+    /// If it was not committed.
+    pub async fn leave_selected(self: &Arc<Self>, target: &Target, room: &str) -> Result<usize, ChangeError> {
+        if !self.is_recoverable() {
+            return Ok(self.lock().leave_selected(target, room));
+        }
+        let (left, changing) = self.hub.leave_selected(self, target, room)?;
+        changing.made().await?;
+        Ok(left)
+    }
+
+    /// Ends the sessions of a target whose clients are away, and calls `dismiss` for each socket that is there, which is to leave.
+    /// Says how many they were together.
+    pub fn dismiss_selected(self: &Arc<Self>, target: &Target, dismiss: impl FnMut(Socket)) -> usize {
+        let (count, present) = if self.is_recoverable() {
+            self.hub.dismiss_selected(self, target)
+        } else {
+            let mut present = Vec::new();
+            (self.lock().select(target, |_, socket| present.push(socket.clone())), present)
+        };
+        present.into_iter().for_each(dismiss);
+        count
     }
 
     /// Publishes a message to channels, and is done when it is committed. Those who subscribe to one of them get it in the order

@@ -8,9 +8,9 @@ use bytestring::ByteString;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt, sync::Arc, time::Duration};
 use tenfour_tokio::{
-    Handshake, Scope, Socket, Space,
+    ChangeError, Handshake, Scope, Socket, Space,
     broker::{
-        JoinError, Joined, Message, Outcome, SocketId, Target, Why,
+        Joined, Message, Outcome, SocketId, Target, Why,
         channel::{MessageKey, Publication, Receipt},
     },
     delivery::resume::Position,
@@ -282,31 +282,32 @@ impl Broadcast {
         sockets
     }
 
-    /// Puts all of them into a room, and says how many joined.
+    /// Puts all of them into a room, and says how many joined. Where clients are [recovered](crate::Recovery), those who are away
+    /// are among them.
     ///
     /// # Errors
-    /// If the room's name is too long, or the namespace has too many rooms; then nobody joined.
-    pub fn sockets_join(&self, room: &str) -> Result<Joined, JoinError> {
-        self.space.lock().join_selected(&self.target, room)
+    /// If the room's name is too long, the namespace has too many rooms, or it was not committed.
+    pub async fn sockets_join(&self, room: &str) -> Result<Joined, ChangeError> {
+        self.space.join_selected(&self.target, room).await
     }
 
-    /// Takes all of them out of a room, and says how many were in it.
-    pub fn sockets_leave(&self, room: &str) -> usize {
-        self.space.lock().leave_selected(&self.target, room)
+    /// Takes all of them out of a room, those who are away among them, and says how many were in it.
+    ///
+    /// # Errors
+    /// If it was not committed.
+    pub async fn sockets_leave(&self, room: &str) -> Result<usize, ChangeError> {
+        self.space.leave_selected(&self.target, room).await
     }
 
-    /// Takes all of them out of the namespace; their connections stay. It says how many they were.
+    /// Takes all of them out of the namespace; their connections stay. Who is away does not find its session again. It says how
+    /// many they were.
     pub fn disconnect_sockets(&self) -> usize {
-        let sockets = self.fetch_sockets();
-        sockets.iter().for_each(|socket| socket.socket.disconnect());
-        sockets.len()
+        self.space.dismiss_selected(&self.target, |socket| socket.disconnect())
     }
 
-    /// Takes all of them out of the namespace, and closes their connections. It says how many they were.
+    /// [`disconnect_sockets`](Self::disconnect_sockets), which also closes their connections.
     pub fn close_sockets(&self) -> usize {
-        let sockets = self.fetch_sockets();
-        sockets.iter().for_each(|socket| socket.socket.close());
-        sockets.len()
+        self.space.dismiss_selected(&self.target, |socket| socket.close())
     }
 
     /// What the namespace has done so far.

@@ -137,10 +137,10 @@ async fn sockets_are_fetched_with_their_rooms_and_data() {
 async fn many_join_leave_and_are_disconnected_together() {
     let (server, mut sockets) = start().await;
     let [(mut first, a), (mut second, b), (mut third, c)] = join::<3>(&server, &mut sockets).await;
-    assert_eq!(a.broadcast().sockets_join("r").unwrap().joined, 2);
+    assert_eq!(a.broadcast().sockets_join("r").await.unwrap().joined, 2);
     assert_eq!(ids(&everyone(&server).to("r").fetch_sockets()), set(&[&b, &c]));
-    assert_eq!(everyone(&server).sockets_join("r").unwrap().joined, 1);
-    assert_eq!(everyone(&server).to(b.id().as_str()).sockets_leave("r"), 1);
+    assert_eq!(everyone(&server).sockets_join("r").await.unwrap().joined, 1);
+    assert_eq!(everyone(&server).to(b.id().as_str()).sockets_leave("r").await.unwrap(), 1);
     assert_eq!(everyone(&server).to("r").disconnect_sockets(), 2);
     for client in [&mut first, &mut third] {
         client.expect_text("41").await.unwrap();

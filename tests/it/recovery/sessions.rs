@@ -156,6 +156,70 @@ async fn rooms_and_data_are_as_they_were() {
     client.expect_silence().await;
 }
 
+/// What is done to a room is done to those who are away as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_away_is_moved_and_sent_away_with_the_others() {
+    let server = TestServer::start(quiet().namespace(news())).await;
+    let everyone = server.handle.namespace("/").unwrap();
+    let (mut away, first) = Returning::connected(&server).await;
+    away.expect_silence().await;
+    away.cut();
+    server.connections(0).await;
+    let (mut here, _) = Returning::connected(&server).await;
+    here.expect_silence().await;
+    assert_eq!(everyone.sockets_join("more").await.unwrap().joined, 2);
+    assert_eq!(everyone.to("more").sockets_leave("news").await.unwrap(), 2);
+    server.handle.publish("/", "more", "number", &1).await.unwrap();
+    publish(&server, 2..=2).await;
+    here.expect_events(numbers(1..=1)).await;
+    here.expect_silence().await;
+    assert_eq!(away.connect(&server).await.unwrap(), Welcome { recovered: true, ..first.clone() });
+    away.expect_events(numbers(1..=1)).await;
+    away.expect_silence().await;
+    away.cut();
+    server.connections(1).await;
+    let everyone = server.handle.namespace("/").unwrap();
+    assert_eq!(everyone.disconnect_sockets(), 2);
+    here.client.as_mut().unwrap().expect_text("41").await.unwrap();
+    assert!(!away.connect(&server).await.unwrap().recovered);
+}
+
+/// An older connection whose authorisation takes longer is not the newest claimant, also if it is done last.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_newest_connection_wins_and_not_the_slowest_middleware() {
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let held = gate.clone();
+    let (tell, mut asked) = told();
+    let namespace = news().middleware(move |tenfour::Auth(auth): tenfour::Auth<serde_json::Value>| {
+        let (gate, tell) = (held.clone(), tell.clone());
+        async move {
+            if auth.get("slow").is_some() {
+                let _ = tell.send(());
+                gate.acquire().await.unwrap().forget();
+            }
+            Ok::<_, ConnectError>(())
+        }
+    });
+    let server = TestServer::start(quiet().namespace(namespace)).await;
+    let (mut client, first) = Returning::connected(&server).await;
+    client.expect_silence().await;
+    client.cut();
+    server.connections(0).await;
+    let mut slow = Returning { pid: client.pid.clone(), auth: "\"slow\":1,".into(), ..Returning::default() };
+    let mut older = Box::pin(slow.connect(&server));
+    tokio::select! {
+        answer = &mut older => panic!("{answer:?}"),
+        () = asked.next() => {}
+    }
+    assert_eq!(client.connect(&server).await.unwrap(), Welcome { recovered: true, ..first });
+    gate.add_permits(1);
+    let error = soon("an answer", older).await.unwrap_err().to_string();
+    assert!(error.contains("Session taken over"), "{error}");
+    publish(&server, 1..=1).await;
+    client.expect_events(numbers(1..=1)).await;
+    client.expect_silence().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_left_for_good_is_not_waited_for() {
     for goodbye in ["41", "42[\"bye\"]", "4nonsense"] {

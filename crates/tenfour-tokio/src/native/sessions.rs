@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Weak},
 };
 use tenfour_broker::{
-    SocketId,
+    Joined, SocketId, Target,
     recovery::{
         Arrival, Away, Change, ChangeId, Claim, ConnectError as NoSession, Departure, Event, How, Pid, Visit,
     },
@@ -182,7 +182,57 @@ impl Hub {
     }
 }
 
+/// What is done to all of a target, those whose clients are away among them.
+impl Hub {
+    pub(crate) fn join_selected(
+        &self,
+        space: &Arc<Space>,
+        target: &Target,
+        room: &str,
+    ) -> Result<(Joined, Changing), ChangeError> {
+        let mut guard = self.lock(space, None);
+        let now = guard.now;
+        let Some(recovery) = guard.state.hub.recovery_mut() else {
+            return Ok((space.lock().join_selected(target, room)?, Changing::Done(true)));
+        };
+        let selected = recovery.join_selected(now, target, &room.into(), &mut space.lock())?;
+        let mut joined = Joined::default();
+        (joined.joined, joined.full) = (selected.changed, selected.full);
+        Ok((joined, guard.state.sessions.await_selected(selected.pending)))
+    }
+
+    pub(crate) fn leave_selected(
+        &self,
+        space: &Arc<Space>,
+        target: &Target,
+        room: &str,
+    ) -> Result<(usize, Changing), ChangeError> {
+        let mut guard = self.lock(space, None);
+        let now = guard.now;
+        let Some(recovery) = guard.state.hub.recovery_mut() else {
+            return Ok((space.lock().leave_selected(target, room), Changing::Done(true)));
+        };
+        let selected = recovery.leave_selected(now, target, &room.into(), &mut space.lock())?;
+        Ok((selected.changed, guard.state.sessions.await_selected(selected.pending)))
+    }
+
+    /// Ends the sessions whose clients are away. Those that are there are answered: they are to be disconnected.
+    pub(crate) fn dismiss_selected(&self, space: &Arc<Space>, target: &Target) -> (usize, Vec<Socket>) {
+        let mut guard = self.lock(space, None);
+        let now = guard.now;
+        let mut present = Vec::new();
+        let mut members = space.lock();
+        let each = |_, socket: &Socket| present.push(socket.clone());
+        let count = guard.state.hub.disconnect_selected(now, target, &mut members, each);
+        (count, present)
+    }
+}
+
 impl Sessions {
+    fn await_selected(&mut self, pending: Option<ChangeId>) -> Changing {
+        self.await_change(pending.map_or(Change::Done(true), Change::Pending))
+    }
+
     fn await_change(&mut self, change: Change) -> Changing {
         match change {
             Change::Done(changed) => Changing::Done(changed),
