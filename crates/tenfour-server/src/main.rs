@@ -41,10 +41,29 @@ enum Command {
     Simulate(simulate::SimulateArgs),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// Of so many tasks that a thread runs, the last one is one of those that wait for any thread: tokio's own 31 lets these wait
+/// for long when a thousand answers are due at once.
+const GLOBAL_QUEUE_INTERVAL: u32 = 4;
+
+fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .global_queue_interval(GLOBAL_QUEUE_INTERVAL)
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(run(cli)),
+        Err(error) => {
+            eprintln!(
+                "error: cannot start threads: {error}. Check the limits of processes and open files (ulimit -a)"
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> ExitCode {
     match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(args) => exit(serve::serve(&args).await.map(|()| ExitCode::SUCCESS)),
         Command::Publish(args) => exit(publish::publish(args).await),
