@@ -19,7 +19,7 @@ use crate::vfs::{File, Open, Vfs};
 /// that is hardly used takes little.
 const FIRST_BYTES: u64 = 256 * 1024;
 
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 const SUFFIX: &str = ".segment";
 

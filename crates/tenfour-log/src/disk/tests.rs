@@ -6,9 +6,11 @@ use bytes::Bytes;
 use tenfour_delivery::loss::Count;
 
 use super::*;
-use crate::Bound;
+use crate::{Bound, Retention};
 
 mod damage;
+#[cfg(tenfour_mutants)]
+mod planted;
 mod restart;
 mod store;
 
@@ -234,6 +236,30 @@ fn a_sync_that_fails_is_final() {
     assert_eq!((&now[..5], found.epoch), (&kept[..], EPOCH));
     assert!(now.len() <= 6, "what was not answered is there or not");
     commit_many(&mut log, "a", 1);
+}
+
+/// What the power leaves is what was synced: the name of a new segment with it.
+#[test]
+fn what_was_answered_survives_a_power_failure() {
+    let store = Store::default();
+    let (mut log, _) = open(&store, manual());
+    let entries = commit_many(&mut log, "a", 40);
+    let (log, found) = open(&store.after_power_failure(), manual());
+    assert_eq!((all(&log), found.ended, found.cut), (entries, None, None));
+}
+
+/// Where it cannot be written down that segments go, they stay.
+#[test]
+fn segments_go_only_once_it_is_durable_that_they_may() {
+    let store = Store::default();
+    let (mut log, _) = open(&store, manual());
+    commit_many(&mut log, "a", 40);
+    let files: Vec<_> = store.files().into_keys().collect();
+    store.set_failing(true);
+    log.release("a", log.head());
+    log.wait();
+    assert_eq!(log.poll(), None);
+    assert!(store.files().into_keys().eq(files));
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn last(store: &Store) -> String {
 
 /// A group that the power failure cut in two, wherever it did: none of it had been answered.
 #[test]
-fn a_torn_group_is_cut_off_and_nothing_else() {
+pub(super) fn a_torn_group_is_cut_off_and_nothing_else() {
     let (store, entries) = written();
     let (before, name) = (store.copy(), last(&store));
     let (mut log, _) = open(&store, manual());
@@ -67,7 +67,7 @@ fn a_torn_group_is_cut_off_and_nothing_else() {
 
 /// A bit that is not as it was written is found wherever it is, unless it is where nothing is.
 #[test]
-fn no_damage_is_passed_over() {
+pub(super) fn no_damage_is_passed_over() {
     let (store, entries) = written();
     let last = last(&store);
     for (name, bytes) in store.files() {
@@ -97,7 +97,7 @@ fn no_damage_is_passed_over() {
 
 /// A log that gave up committed entries says so, and never takes a cursor of before for one of now.
 #[test]
-fn a_cut_of_committed_entries_ends_the_epoch() {
+pub(super) fn a_cut_of_committed_entries_ends_the_epoch() {
     let (store, entries) = written();
     let name = last(&store);
     let mut bytes = store.files()[&name].clone();

@@ -24,6 +24,8 @@ enum Step {
     Reopen,
     /// Its process is killed: what was handed over and not committed is gone.
     Kill,
+    /// The power fails: so is what was not synced.
+    PowerFailure,
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -33,7 +35,8 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => (0..3_000_u64).prop_map(|wait| Step::Trim { wait }),
         2 => (0..60_u64).prop_map(|through| Step::Release { through }),
         1 => Just(Step::Reopen),
-        2 => Just(Step::Kill),
+        1 => Just(Step::Kill),
+        2 => Just(Step::PowerFailure),
     ]
 }
 
@@ -103,11 +106,15 @@ impl Run {
             }
             Step::Release { through } => log.release("\0notes", Offset::new(through)),
             Step::Reopen => self.reopen()?,
-            Step::Kill => {
+            Step::Kill | Step::PowerFailure => {
+                // What the threads have committed by now nobody knows.
                 if self.config.commit == Commit::Thread {
                     self.settle();
                 }
-                self.store = self.store.copy();
+                self.store = match step {
+                    Step::Kill => self.store.copy(),
+                    _ => self.store.after_power_failure(),
+                };
                 self.open_again()?;
             }
         }

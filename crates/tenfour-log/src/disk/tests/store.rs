@@ -1,4 +1,5 @@
-//! A directory in memory, of which a test can take a copy, and in which it can damage bytes.
+//! A directory in memory, of which a test can take a copy as it is, or as a power failure leaves it, and in which it can
+//! damage bytes.
 
 use std::{
     any::Any,
@@ -17,10 +18,19 @@ pub(super) struct Store(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    files: Mutex<BTreeMap<String, Arc<Mutex<Vec<u8>>>>>,
+    files: Mutex<BTreeMap<String, Arc<Mutex<Contents>>>>,
+    /// The same as of the last time that the directory was synced.
+    synced: Mutex<BTreeMap<String, Arc<Mutex<Contents>>>>,
     is_locked: Arc<AtomicBool>,
     is_full: AtomicBool,
     fails_to_sync: AtomicBool,
+}
+
+/// The bytes of a file, and those of its last sync.
+#[derive(Debug, Default)]
+struct Contents {
+    bytes: Vec<u8>,
+    synced: Vec<u8>,
 }
 
 impl Store {
@@ -33,13 +43,24 @@ impl Store {
         copy
     }
 
+    /// The files of which a power failure leaves what was synced, and nothing else.
+    pub(super) fn after_power_failure(&self) -> Self {
+        let copy = Self::default();
+        for (name, contents) in &*self.0.synced.lock().unwrap() {
+            copy.put(name, contents.lock().unwrap().synced.clone());
+        }
+        copy
+    }
+
     pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let files = self.0.files.lock().unwrap();
-        files.iter().map(|(name, bytes)| (name.clone(), bytes.lock().unwrap().clone())).collect()
+        files.iter().map(|(name, bytes)| (name.clone(), bytes.lock().unwrap().bytes.clone())).collect()
     }
 
     pub(super) fn put(&self, name: &str, bytes: Vec<u8>) {
-        self.0.files.lock().unwrap().insert(name.into(), Arc::new(Mutex::new(bytes)));
+        let contents = Arc::new(Mutex::new(Contents { synced: bytes.clone(), bytes }));
+        self.0.files.lock().unwrap().insert(name.into(), Arc::clone(&contents));
+        self.0.synced.lock().unwrap().insert(name.into(), contents);
     }
 
     pub(super) fn remove(&self, name: &str) {
@@ -60,13 +81,13 @@ impl Store {
 impl Vfs for Store {
     fn open(&self, name: &str, mode: Open) -> io::Result<Arc<dyn File>> {
         let mut files = self.0.files.lock().unwrap();
-        let bytes = match (mode, files.get(name)) {
-            (Open::Existing, Some(bytes)) => Arc::clone(bytes),
+        let contents = match (mode, files.get(name)) {
+            (Open::Existing, Some(contents)) => Arc::clone(contents),
             (Open::Existing, None) => return Err(io::ErrorKind::NotFound.into()),
             (Open::Create, Some(_)) => return Err(io::ErrorKind::AlreadyExists.into()),
             (Open::Create, None) => Arc::clone(files.entry(name.into()).or_default()),
         };
-        Ok(Arc::new(Opened { bytes, store: self.clone() }))
+        Ok(Arc::new(Opened { contents, store: self.clone() }))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -86,6 +107,7 @@ impl Vfs for Store {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
+        self.0.synced.lock().unwrap().clone_from(&self.0.files.lock().unwrap());
         Ok(())
     }
 
@@ -107,17 +129,18 @@ impl Drop for Lock {
 
 #[derive(Debug)]
 struct Opened {
-    bytes: Arc<Mutex<Vec<u8>>>,
+    contents: Arc<Mutex<Contents>>,
     store: Store,
 }
 
 impl File for Opened {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.bytes.lock().unwrap().len() as u64)
+        Ok(self.contents.lock().unwrap().bytes.len() as u64)
     }
 
     fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
-        let bytes = self.bytes.lock().unwrap();
+        let contents = self.contents.lock().unwrap();
+        let bytes = &contents.bytes;
         let rest = bytes.get(at as usize..).unwrap_or_default();
         let read = rest.len().min(buf.len());
         buf[..read].copy_from_slice(&rest[..read]);
@@ -125,7 +148,8 @@ impl File for Opened {
     }
 
     fn write_at(&self, buf: &[u8], at: u64) -> io::Result<()> {
-        let mut bytes = self.bytes.lock().unwrap();
+        let mut contents = self.contents.lock().unwrap();
+        let bytes = &mut contents.bytes;
         let end = at as usize + buf.len();
         if bytes.len() < end {
             if self.store.0.is_full.load(Ordering::SeqCst) {
@@ -138,14 +162,18 @@ impl File for Opened {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.bytes.lock().unwrap().resize(len as usize, 0);
+        self.contents.lock().unwrap().bytes.resize(len as usize, 0);
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
         match self.store.0.fails_to_sync.load(Ordering::SeqCst) {
             true => Err(io::Error::other("the cable is out")),
-            false => Ok(()),
+            false => {
+                let mut contents = self.contents.lock().unwrap();
+                contents.synced = contents.bytes.clone();
+                Ok(())
+            }
         }
     }
 }
