@@ -113,4 +113,10 @@ pub enum RequestError {
         /// [`Limits::pending_requests_per_socket`](crate::Limits::pending_requests_per_socket).
         limit: usize,
     },
+    /// What is asked would have to be kept, to be asked again, and there is no room.
+    #[error("{limit} bytes of requests would be passed; ask for less, or raise `Limits::kept_request_bytes`")]
+    TooLarge {
+        /// [`Limits::kept_request_bytes`](crate::Limits::kept_request_bytes).
+        limit: usize,
+    },
 }

@@ -27,6 +27,8 @@ pub struct Limits {
     /// Bytes of the answers that are held for requests which wait for further sockets, all requests together; by
     /// default 67,108,864 (64 MiB). The answer that completes its request is never refused.
     pub held_answer_bytes: usize,
+    /// Bytes of what was asked and is kept to be asked again, all requests together; by default 67,108,864 (64 MiB).
+    pub kept_request_bytes: usize,
 }
 
 impl Default for Limits {
@@ -40,6 +42,7 @@ impl Default for Limits {
             pending_requests: 100_000,
             pending_requests_per_socket: 1_000,
             held_answer_bytes: 64 * 1024 * 1024,
+            kept_request_bytes: 64 * 1024 * 1024,
         }
     }
 }

@@ -267,6 +267,11 @@ impl<P> Slot<P> {
         self.affairs.as_ref()?.data.as_ref()
     }
 
+    /// The requests that it has not answered, in their order.
+    pub(crate) fn owes(&self) -> impl Iterator<Item = RequestId> {
+        self.affairs.iter().flat_map(|affairs| affairs.owed.iter().map(|owed| owed.request))
+    }
+
     pub(crate) fn owed(&self) -> usize {
         self.affairs.as_ref().map_or(0, |affairs| affairs.owed.len())
     }

@@ -461,6 +461,7 @@ impl<P> fmt::Debug for Member<'_, P> {
 }
 
 mod away;
+mod owed;
 
 #[cfg(test)]
 mod tests;

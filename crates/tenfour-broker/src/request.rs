@@ -8,7 +8,7 @@ use core::fmt;
 
 use tenfour_delivery::time::Instant;
 
-use crate::{Body, SocketId, index::Key};
+use crate::{Body, Message, SocketId, index::Key};
 
 /// The number of a request in its namespace, which a dialect writes as the acknowledgement id. It counts from 0; a
 /// request to many sockets has one number for all of them, so that it is encoded once.
@@ -83,6 +83,8 @@ pub(crate) struct Requests {
     events: VecDeque<Event>,
     /// Bytes of the answers in `open`.
     held: usize,
+    /// Bytes of the messages in `open`.
+    kept: usize,
 }
 
 /// A request that waits for at least one socket.
@@ -92,6 +94,8 @@ pub(crate) struct Open {
     expected: Vec<Option<Key>>,
     waiting: usize,
     held: usize,
+    /// What was asked, if it is to be asked again.
+    message: Option<Message>,
     pub(crate) outcome: Outcome,
 }
 
@@ -117,8 +121,25 @@ impl Requests {
             self.events.push_back(Event::RequestDone { request, outcome });
         } else {
             self.deadlines.insert((deadline, request));
-            self.open.insert(request, Open { deadline, expected, waiting, held: 0, outcome });
+            self.open.insert(request, Open { deadline, expected, waiting, held: 0, message: None, outcome });
         }
+    }
+
+    /// Keeps what was asked for as long as the request waits: `false` if more than `limit` bytes would be kept.
+    pub(crate) fn keep(&mut self, request: RequestId, message: Message, limit: usize) -> bool {
+        let Some(open) = self.open.get_mut(&request) else { return true };
+        let kept = self.kept.saturating_add(message.byte_len());
+        if kept > limit {
+            return false;
+        }
+        self.kept = kept;
+        open.message = Some(message);
+        true
+    }
+
+    /// What was asked, if it was kept.
+    pub(crate) fn message(&self, request: RequestId) -> Option<&Message> {
+        self.open.get(&request)?.message.as_ref()
     }
 
     /// The sockets that a request waits for.
@@ -170,6 +191,7 @@ impl Requests {
         let open = self.open.remove(&request)?;
         self.deadlines.remove(&(open.deadline, request));
         self.held -= open.held;
+        self.kept -= open.message.as_ref().map_or(0, Message::byte_len);
         Some(open)
     }
 

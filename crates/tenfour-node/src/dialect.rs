@@ -158,6 +158,12 @@ fn to_args(body: &Body) -> Args {
     }
 }
 
+/// The message with one more argument, a text.
+pub(crate) fn with_text(message: &Message, text: &str) -> Message {
+    let body = from_args(with_last(to_args(&message.body), &json_string(text)));
+    Message { name: message.name.clone(), body }
+}
+
 /// Without arguments, what the event ends in is its name.
 fn not_ending_in_a_string(args: Args) -> Args {
     let last = args.json().trim_end().bytes().next_back();

@@ -234,7 +234,12 @@ impl Hub {
     pub fn admitted<P: Peer>(&mut self, now: Now, visit: Visit, peer: P, members: &mut Namespace<P>) -> bool {
         let Some(recovery) = &mut self.recovery else { return false };
         let name = members.name().clone();
-        recovery.admitted(now, visit, peer, members, &mut Outlet::new(&name, self.native.channels().epoch()))
+        let mut outlet = Outlet::new(&name, self.native.channels().epoch());
+        let is_admitted = recovery.admitted(now, visit, peer, members, &mut outlet);
+        if let Some(id) = recovery.visitor(visit).filter(|_| is_admitted) {
+            members.ask_again(id);
+        }
+        is_admitted
     }
 
     /// A connection has room again: [`Recovery::resume_reading`].
@@ -404,7 +409,7 @@ impl Hub {
                 Some(recovery) => {
                     let name = members.name().clone();
                     let mut outlet = Outlet::new(&name, self.native.channels().epoch());
-                    let native::Committed { entry, envelope, .. } = &*committed;
+                    let native::Committed { entry, envelope, .. } = &committed;
                     recovery.fan_out(entry, envelope.as_ref(), members, &mut outlet);
                 }
                 None => {

@@ -1,6 +1,6 @@
 //! One namespace: the broker's decisions, carried to the peers that they concern.
 
-use crate::{Dialect, Kind, render_message};
+use crate::{Dialect, Kind, dialect::with_text, render_message};
 use bytestring::ByteString;
 use core::ops::{Deref, DerefMut};
 use tenfour_broker::{self as broker, Limits, Message, RequestError, RequestId, SocketId, Target};
@@ -144,6 +144,45 @@ impl<P: Peer> Namespace<P> {
         let request = self.broker.open_request_to(socket, deadline)?;
         self.ask(request, message);
         Ok(request)
+    }
+
+    /// [`request`](Self::request), also of those of the target who are away, and again of each who has been away in between, when it is
+    /// back: [`ask_again`](Self::ask_again). Who is asked may have been asked before, so behind its arguments the message has a key by
+    /// which that is seen, a text: `instance`, a point, and the request's number. Numbers begin anew with the namespace, so each
+    /// has another instance: random characters.
+    ///
+    /// # Errors
+    /// If too many requests are pending, or have too many bytes.
+    pub fn lasting_request(
+        &mut self,
+        target: &Target,
+        message: &Message,
+        instance: &str,
+        deadline: Instant,
+    ) -> Result<RequestId, RequestError> {
+        let request = self.broker.open_lasting_request(target, deadline)?;
+        let message = with_text(message, &alloc::format!("{instance}.{request}"));
+        self.broker.keep_request(request, message.clone())?;
+        self.ask(request, &message);
+        Ok(request)
+    }
+
+    /// A socket is back, or reached in another way: what it still owes an answer to, and is to last, is asked again. It says how
+    /// much that was.
+    pub fn ask_again(&mut self, socket: SocketId) -> usize {
+        let Some(peer) = self.broker.peer(socket) else { return 0 };
+        let name = self.broker.name();
+        let mut refused = alloc::vec::Vec::new();
+        let asked = self.broker.select_owed(socket, |request, message| {
+            let packet = render_message(peer.dialect(), name, message, Kind::Request(request));
+            if peer.deliver(&packet, Urgency::Queued) == Delivery::Refused {
+                refused.push(request);
+            }
+        });
+        for request in &refused {
+            self.broker.refuse(*request, socket);
+        }
+        asked - refused.len()
     }
 
     fn ask(&mut self, request: RequestId, message: &Message) {

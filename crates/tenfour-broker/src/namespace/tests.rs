@@ -10,7 +10,7 @@ use proptest::{prelude::*, sample::Index};
 use tenfour_delivery::time::Instant;
 
 use super::*;
-use crate::Outcome;
+use crate::{Message, Outcome};
 use model::Model;
 
 mod model;
@@ -29,6 +29,7 @@ fn narrow() -> Limits {
         pending_requests: 4,
         pending_requests_per_socket: 2,
         held_answer_bytes: 10,
+        kept_request_bytes: 30,
     }
 }
 
@@ -362,5 +363,62 @@ fn marks_survive_the_end_of_their_numbers() {
     for _ in 0..4 {
         assert_eq!(select(&mut namespace, &Target::all().except_socket(id(1))), [0, 2].map(id));
         assert_eq!(select(&mut namespace, &Target::all()), [0, 1, 2].map(id));
+    }
+}
+
+/// The requests that a socket is to be asked again.
+fn owed(namespace: &Namespace<SocketId>, socket: SocketId) -> Vec<(u64, Message)> {
+    let mut owed = Vec::new();
+    namespace.select_owed(socket, |request, message| owed.push((request.get(), message.clone())));
+    owed
+}
+
+#[test]
+fn a_lasting_request_is_owed_over_absences_until_it_is_answered() {
+    let mut namespace = Namespace::new("/".into(), narrow(), 0);
+    let (here, gone) = (id(1), id(2));
+    namespace.insert(here, here).unwrap();
+    namespace.insert_away(gone).unwrap();
+    let message = Message::new("question", Body::json("1"));
+    let deadline = Instant::from_micros(10);
+    let request = namespace.open_lasting_request(&Target::all(), deadline).unwrap();
+    namespace.keep_request(request, message.clone()).unwrap();
+    let plain = namespace.open_request(&Target::all(), deadline).unwrap();
+    assert_eq!(namespace.select_expected(plain, |socket, _| assert_eq!(socket, here)), 1);
+    assert_eq!(namespace.select_expected(request, |socket, _| assert_eq!(socket, here)), 1);
+
+    let expected = vec![(request.get(), message)];
+    assert_eq!(owed(&namespace, here), expected, "what is not kept is not asked again");
+    assert_eq!(owed(&namespace, gone), expected);
+    assert_eq!(namespace.park(here), Some(here));
+    assert_eq!(namespace.attach(here, here), Ok(()));
+    assert_eq!(owed(&namespace, here), expected);
+    assert!(namespace.answer(here, request, Body::json("2")));
+    assert_eq!(owed(&namespace, here), []);
+
+    assert!(namespace.remove_away(gone));
+    let Some(Event::RequestDone { outcome, .. }) = namespace.poll_event() else { panic!("nobody is left") };
+    assert_eq!(outcome.answers, [(here, Body::json("2"))]);
+    assert_eq!(outcome.missing, [(gone, Why::Disconnected)]);
+}
+
+#[test]
+fn what_is_kept_to_be_asked_again_is_bounded_and_let_go() {
+    let mut namespace = Namespace::new("/".into(), narrow(), 0);
+    namespace.insert(id(1), id(1)).unwrap();
+    let message = Message::new("12345", Body::json("1234567890"));
+    for turn in 0..10 {
+        let deadline = Instant::from_micros(turn);
+        let requests = [(); 2].map(|()| namespace.open_lasting_request(&Target::all(), deadline).unwrap());
+        for request in requests {
+            namespace.keep_request(request, message.clone()).unwrap();
+        }
+        namespace.cancel(requests[0]);
+        let large = Message::new("", Body::json("1234567890123456"));
+        let request = namespace.open_lasting_request(&Target::all(), deadline).unwrap();
+        assert_eq!(namespace.keep_request(request, large), Err(RequestError::TooLarge { limit: 30 }));
+        assert_eq!(owed(&namespace, id(1)).len(), 1, "and the request is forgotten");
+        namespace.handle_timeout(deadline);
+        assert!(matches!(namespace.poll_event(), Some(Event::RequestDone { .. })));
     }
 }

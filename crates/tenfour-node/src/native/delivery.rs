@@ -5,10 +5,7 @@ use super::{
     convert::{subscribe_refusal, to_subscription, to_wire},
     sessions::Sessions,
 };
-use alloc::{
-    boxed::Box,
-    collections::{BTreeSet, VecDeque},
-};
+use alloc::collections::{BTreeSet, VecDeque};
 use core::time::Duration;
 use tenfour_broker::{
     Message,
@@ -77,7 +74,7 @@ impl<P: Peers> Sink for Delivery<'_, P> {
 
     fn committed(&mut self, entry: &Entry, envelope: Option<&Envelope>) {
         let committed = Committed { entry: entry.clone(), envelope: envelope.cloned() };
-        self.events.push_back(Event::Committed(Box::new(committed)));
+        self.events.push_back(Event::Committed(committed));
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a server tells its driver.
 
 use super::{PeerId, RequestId, SessionId};
-use alloc::boxed::Box;
 use bytes::Bytes;
 use bytestring::ByteString;
 use tenfour_broker::{
@@ -73,7 +72,7 @@ pub enum Event {
     },
     /// An entry of the log was committed: in this order, members of other dialects get it
     /// ([`Committed::fan_out`]).
-    Committed(Box<Committed>),
+    Committed(Committed),
     /// A client, or the driver, sent a message at most once; those of other dialects get it as well.
     Emitted {
         /// The channel, which is a room of other dialects.
