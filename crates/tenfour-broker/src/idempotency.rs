@@ -196,8 +196,6 @@ pub struct Idempotency {
     /// Bytes of `answered`.
     bytes: usize,
     latest: Offset,
-    /// The last one that was forgotten, until that has been told.
-    forgotten: Option<Offset>,
     events: VecDeque<Event>,
 }
 
@@ -233,7 +231,6 @@ impl Idempotency {
             order: VecDeque::new(),
             bytes: 0,
             latest: Offset::START,
-            forgotten: None,
             events: VecDeque::new(),
         }
     }
@@ -358,12 +355,6 @@ impl Idempotency {
         self.answered.is_empty()
     }
 
-    /// Through which entry the log may forget answers, if that has changed. May have something new after
-    /// [`committed`](Self::committed) and [`restore`](Self::restore).
-    pub fn poll_release(&mut self) -> Option<Offset> {
-        self.forgotten.take()
-    }
-
     /// The first entry that it would have to be restored from; `None` if there is none. Before it, the log may forget.
     #[must_use]
     pub fn oldest(&self) -> Option<Offset> {
@@ -404,8 +395,7 @@ impl Idempotency {
             if !self.is_old(key, now) || !(is_far || is_over) {
                 return;
             }
-            let Some((offset, key)) = self.order.pop_front() else { return };
-            self.forgotten = Some(offset);
+            let Some((_, key)) = self.order.pop_front() else { return };
             if let Some(answered) = self.answered.remove(&key) {
                 self.bytes -= cost(&key, &answered);
             }

@@ -208,12 +208,7 @@ impl<P> Namespace<P> {
     /// If there is no such socket, it owes too many answers, or too many requests are pending.
     pub fn open_request_to(&mut self, id: SocketId, deadline: Instant) -> Result<RequestId, RequestError> {
         let socket = self.members.find_present(id).ok_or(RequestError::Unknown { id })?;
-        self.check_pending()?;
-        let limit = self.limits.pending_requests_per_socket;
-        if self.members.slot(socket).owed() >= limit {
-            return Err(RequestError::Busy { limit });
-        }
-        Ok(self.open(&[socket], deadline))
+        self.open_to(socket, deadline)
     }
 
     /// Visits each socket that still has to answer a request and is not away; says how many there were.
@@ -371,6 +366,15 @@ impl<P> Namespace<P> {
     fn check_pending(&self) -> Result<(), RequestError> {
         let limit = self.limits.pending_requests;
         if self.requests.pending() >= limit { Err(RequestError::TooMany { limit }) } else { Ok(()) }
+    }
+
+    fn open_to(&mut self, socket: Key, deadline: Instant) -> Result<RequestId, RequestError> {
+        self.check_pending()?;
+        let limit = self.limits.pending_requests_per_socket;
+        if self.members.slot(socket).owed() >= limit {
+            return Err(RequestError::Busy { limit });
+        }
+        Ok(self.open(&[socket], deadline))
     }
 
     fn open(&mut self, sockets: &[Key], deadline: Instant) -> RequestId {

@@ -161,6 +161,30 @@ impl<P: Peer> Namespace<P> {
         deadline: Instant,
     ) -> Result<RequestId, RequestError> {
         let request = self.broker.open_lasting_request(target, deadline)?;
+        self.ask_lasting(request, message, instance)
+    }
+
+    /// [`lasting_request`](Self::lasting_request) of one socket alone.
+    ///
+    /// # Errors
+    /// If there is no such socket, it owes too many answers, or too many requests are pending, or have too many bytes.
+    pub fn lasting_request_from(
+        &mut self,
+        socket: SocketId,
+        message: &Message,
+        instance: &str,
+        deadline: Instant,
+    ) -> Result<RequestId, RequestError> {
+        let request = self.broker.open_lasting_request_to(socket, deadline)?;
+        self.ask_lasting(request, message, instance)
+    }
+
+    fn ask_lasting(
+        &mut self,
+        request: RequestId,
+        message: &Message,
+        instance: &str,
+    ) -> Result<RequestId, RequestError> {
         let message = with_text(message, &alloc::format!("{instance}.{request}"));
         self.broker.keep_request(request, message.clone())?;
         self.ask(request, &message);

@@ -7,6 +7,7 @@ use crate::{
     queue::{Concurrency, Item, Queue},
     scope::Scope,
     server::Shared,
+    space::Pending,
 };
 use bytestring::ByteString;
 use futures_util::future::{Either, select};
@@ -286,14 +287,34 @@ impl Socket {
     /// # Errors
     /// If there is no answer; the error tells whether the client may have got the message.
     pub async fn request(&self, message: &Message, timeout: Duration) -> Result<Body, RequestError> {
-        let pending = self
-            .inner
-            .space
-            .open(timeout, |namespace, deadline| namespace.request_from(self.id(), message, deadline))
-            .map_err(|error| match error {
-                broker::RequestError::Unknown { .. } => RequestError::Disconnected,
-                other => RequestError::TooMany(other),
-            })?;
+        let space = &self.inner.space;
+        self.answered(
+            space.open(timeout, |namespace, deadline| namespace.request_from(self.id(), message, deadline)),
+        )
+        .await
+    }
+
+    /// [`request`](Self::request) that is made again when the client comes back before it has answered, with a key behind the
+    /// message's arguments by which it sees that; also if it is away now.
+    ///
+    /// # Errors
+    /// Those of [`request`](Self::request).
+    pub async fn lasting_request(&self, message: &Message, timeout: Duration) -> Result<Body, RequestError> {
+        let space = &self.inner.space;
+        self.answered(space.open(timeout, |namespace, deadline| {
+            namespace.lasting_request_from(self.id(), message, space.instance(), deadline)
+        }))
+        .await
+    }
+
+    async fn answered(
+        &self,
+        pending: Result<Pending<'_>, broker::RequestError>,
+    ) -> Result<Body, RequestError> {
+        let pending = pending.map_err(|error| match error {
+            broker::RequestError::Unknown { .. } => RequestError::Disconnected,
+            other => RequestError::TooMany(other),
+        })?;
         let answer = pin!(pending.outcome());
         let outcome = match self.origin {
             Origin::Elsewhere => answer.await,

@@ -32,6 +32,8 @@ pub struct Space {
     rule: RuleIndex,
     clock: Clock,
     hub: Hub,
+    /// What the keys of lasting requests begin with: another one in each process.
+    instance: ByteString,
     state: Mutex<State>,
 }
 
@@ -58,7 +60,8 @@ impl Space {
         let namespace = Namespace::new(name.clone(), limits, seed);
         let namespace = if terms.recovery.is_some() { namespace.recoverable() } else { namespace };
         let state = Mutex::new(State { namespace, waiting: HashMap::new() });
-        Self { name, rule, clock: native.clock, hub: Hub::new(native, terms), state }
+        let instance = format!("{:016x}", getrandom::u64().expect("the system has randomness")).into();
+        Self { name, rule, clock: native.clock, hub: Hub::new(native, terms), instance, state }
     }
 
     /// The namespace's name.
@@ -149,6 +152,28 @@ impl Space {
         };
         present.into_iter().for_each(dismiss);
         count
+    }
+
+    /// [`request`](Self::request), also of sockets whose clients are away, and again of each that comes back before it has answered,
+    /// with a key behind the message's arguments by which its client sees that: see
+    /// [`lasting_request`](Namespace::lasting_request).
+    ///
+    /// # Errors
+    /// If too many requests are pending, or have too many bytes.
+    pub async fn lasting_request(
+        &self,
+        target: &Target,
+        message: &Message,
+        timeout: Duration,
+    ) -> Result<Outcome, RequestError> {
+        let pending = self.open(timeout, |namespace, deadline| {
+            namespace.lasting_request(target, message, &self.instance, deadline)
+        })?;
+        Ok(pending.outcome().await)
+    }
+
+    pub(crate) fn instance(&self) -> &str {
+        &self.instance
     }
 
     /// Publishes a message to channels, and is done when it is committed. Those who subscribe to one of them get it in the order

@@ -252,20 +252,24 @@ impl Broadcast {
         data: &(impl Serialize + ?Sized),
     ) -> Result<Answers<R>, RequestError> {
         let message = message(event, data)?;
-        let Outcome { answers, missing } = self
-            .space
-            .request(&self.target, &message, self.timeout)
-            .await
-            .map_err(tenfour_tokio::RequestError::TooMany)?;
-        let mut read_answers =
-            Answers { answers: Vec::with_capacity(answers.len()), missing, unreadable: Vec::new() };
-        for (socket, answer) in answers {
-            match read_answer(answer) {
-                Ok(answer) => read_answers.answers.push((socket, answer)),
-                Err(error) => read_answers.unreadable.push((socket, error)),
-            }
-        }
-        Ok(read_answers)
+        let outcome = self.space.request(&self.target, &message, self.timeout).await;
+        Ok(Answers::read(outcome.map_err(tenfour_tokio::RequestError::TooMany)?))
+    }
+
+    /// Asks each of them, at least once, and waits until all have answered, or until [`timeout`](Self::timeout): where clients are
+    /// [recovered](crate::Recovery), also those that are away, and those that go before they have answered are asked again when
+    /// they are back. The event carries a key: see [`Socket::request`](crate::Socket::request).
+    ///
+    /// # Errors
+    /// If the event could not be sent.
+    pub async fn request<R: DeserializeOwned>(
+        &self,
+        event: &str,
+        data: &(impl Serialize + ?Sized),
+    ) -> Result<Answers<R>, RequestError> {
+        let message = message(event, data)?;
+        let outcome = self.space.lasting_request(&self.target, &message, self.timeout).await;
+        Ok(Answers::read(outcome.map_err(tenfour_tokio::RequestError::TooMany)?))
     }
 
     /// The sockets themselves, with their rooms and data as of now.
@@ -314,6 +318,19 @@ impl Broadcast {
     #[must_use]
     pub fn counters(&self) -> tenfour_tokio::broker::Counters {
         self.space.lock().counters()
+    }
+}
+
+impl<R: DeserializeOwned> Answers<R> {
+    fn read(Outcome { answers, missing }: Outcome) -> Self {
+        let mut read = Self { answers: Vec::with_capacity(answers.len()), missing, unreadable: Vec::new() };
+        for (socket, answer) in answers {
+            match read_answer(answer) {
+                Ok(answer) => read.answers.push((socket, answer)),
+                Err(error) => read.unreadable.push((socket, error)),
+            }
+        }
+        read
     }
 }
 

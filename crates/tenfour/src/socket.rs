@@ -187,6 +187,23 @@ impl Socket {
         read_answer(answer).map_err(RequestError::Answer)
     }
 
+    /// Asks the client, at least once: where clients are [recovered](crate::Recovery), one that is away, or goes before it has
+    /// answered, is asked again when it is back, until [`timeout`](Self::timeout) is over or the server stops.
+    ///
+    /// So that the client sees when it is asked again, the event has one argument more, behind the others: a key, a text of its
+    /// own for each request. An [`emit_with_ack`](Self::emit_with_ack) has none, and is made once.
+    ///
+    /// # Errors
+    /// Those of [`emit_with_ack`](Self::emit_with_ack).
+    pub async fn request<R: DeserializeOwned>(
+        &self,
+        event: &str,
+        data: &(impl Serialize + ?Sized),
+    ) -> Result<R, RequestError> {
+        let answer = self.raw.lasting_request(&message(event, data)?, self.timeout).await?;
+        read_answer(answer).map_err(RequestError::Answer)
+    }
+
     /// Joins a room: `false` if it was in it before. Where clients are [recovered](crate::Recovery), it is in the room from the
     /// time that this is done, in the order of what is published; in a handler of joining at once.
     ///

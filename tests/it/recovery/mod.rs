@@ -2,6 +2,7 @@
 
 mod catch_up;
 mod encodings;
+mod requests;
 mod restart;
 mod sessions;
 

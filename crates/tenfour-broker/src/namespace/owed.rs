@@ -25,6 +25,19 @@ impl<P> Namespace<P> {
         Ok(request)
     }
 
+    /// [`Namespace::open_lasting_request`] of one socket alone.
+    ///
+    /// # Errors
+    /// If there is no such socket, it owes too many answers, or too many requests are pending.
+    pub fn open_lasting_request_to(
+        &mut self,
+        id: SocketId,
+        deadline: Instant,
+    ) -> Result<RequestId, RequestError> {
+        let socket = self.members.find(id).ok_or(RequestError::Unknown { id })?;
+        self.open_to(socket, deadline)
+    }
+
     /// Keeps what a request asks for as long as somebody owes the answer.
     ///
     /// # Errors

@@ -327,7 +327,7 @@ impl<S: Store> Process<S> {
                     _ = self.server.reply(now, session, request, Ok(message), &mut self.connections);
                 }
                 node::Event::Committed(committed) => {
-                    self.outgoing.push_back(Outgoing::Committed(committed));
+                    self.outgoing.push_back(Outgoing::Committed(Box::new(committed)));
                 }
                 node::Event::Emitted { channel, message } => {
                     self.outgoing.push_back(Outgoing::Emitted(channel, message));
