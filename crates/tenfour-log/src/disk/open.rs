@@ -65,6 +65,7 @@ pub(super) fn open(vfs: &Arc<dyn Vfs>, config: &Config) -> Result<Opened, OpenEr
     let committed = Offset::new(next.get() - 1);
     let epoch = last.header.epoch;
     let tail = (last.clone(), scan.end);
+    write_again(last, scan).trying(|| format!("write the end of {} again", last.name()))?;
     let mut index = load(&chain, scans, epoch, config);
     let mut committer = Committer {
         header: tail.0.header,
@@ -396,6 +397,16 @@ fn renew(
     (committer.header, committer.file, committer.end, committer.length) =
         (header, file, HEADER as u64, order.length);
     Ok(())
+}
+
+/// Writes once more what no record proves to be synced: after a sync that failed, the system may have it in memory alone
+/// and take it for written, so that no sync would save it.
+fn write_again(segment: &Segment, scan: &Scan) -> io::Result<()> {
+    // The header was synced before the first record was written, but no record before the second group proves it.
+    let from = if scan.unproven <= HEADER as u64 { 0 } else { scan.unproven };
+    let mut bytes = vec![0; scan.end.saturating_sub(from) as usize];
+    let read = segment.file.read_at(&mut bytes, from)?;
+    segment.file.write_at(&bytes[..read], from)
 }
 
 /// Removes what was torn, so that it is never read as the continuation of what will be written, and syncs what is kept: the

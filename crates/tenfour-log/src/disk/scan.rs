@@ -24,6 +24,8 @@ pub(super) struct Scan {
     pub(super) names: Vec<ByteString>,
     /// Each with the number of entries before it.
     pub(super) controls: Vec<(usize, Control)>,
+    /// Where the group that was written last begins: its records say that what is before it was synced.
+    pub(super) unproven: u64,
     /// Where its last whole append ends.
     pub(super) end: u64,
 }
@@ -47,8 +49,10 @@ pub(super) fn scan(file: &Arc<dyn File>, header: &Header, before: Option<Offset>
             links: Vec::new(),
             names: Vec::new(),
             controls: Vec::new(),
+            unproven: HEADER as u64,
             end: HEADER as u64,
         },
+        committed: Offset::START,
     };
     let mut at = HEADER as u64;
     // Entries of an append that has not ended yet.
@@ -62,6 +66,7 @@ pub(super) fn scan(file: &Arc<dyn File>, header: &Header, before: Option<Offset>
         }
     }
     let mut scan = scanner.scan;
+    scan.unproven = scan.unproven.min(scan.end);
     scan.entries.truncate(whole.0);
     scan.links.truncate(whole.1);
     scan.controls.truncate(whole.2);
@@ -74,6 +79,8 @@ struct Scanner<'a> {
     window: Window<'a>,
     numbers: HashMap<ByteString, u32, foldhash::fast::RandomState>,
     scan: Scan,
+    /// What the last record says to be committed.
+    committed: Offset,
 }
 
 impl Scanner<'_> {
@@ -86,6 +93,9 @@ impl Scanner<'_> {
             return Ok(None);
         };
         let length = record.length as u64;
+        if record.committed > self.committed {
+            (self.committed, self.scan.unproven) = (record.committed, at);
+        }
         let more = match record.content() {
             Some(Content::Entry(view)) if next < self.before => {
                 let more = view.more;

@@ -294,3 +294,22 @@ fn what_it_lost_is_counted() {
     let lost = log.read(&Query::of("a".into(), Offset::new(20))).expect("it can be read").lost;
     assert_eq!(lost.map(|lost| lost.count), Some(Count::Exact(7)));
 }
+
+/// After a sync that failed the system takes what it has in memory for written. What a reopened log shows of that has to be
+/// written again to be there after a power failure.
+#[test]
+fn what_a_reopened_log_shows_is_on_the_disk() {
+    let store = Store::default();
+    let (mut log, _) = open(&store, manual());
+    commit_many(&mut log, "a", 3);
+    store.set_failing(true);
+    commit(&mut log, vec![record(&["a"], "written, and not synced")]);
+    drop(log);
+    store.set_failing(false);
+    store.forget_what_is_unsynced();
+    let (mut log, _) = open(&store, manual());
+    commit_many(&mut log, "a", 2);
+    let shown = all(&log);
+    let (log, found) = open(&store.after_power_failure(), manual());
+    assert_eq!((all(&log), found.ended), (shown, None));
+}

@@ -31,6 +31,8 @@ struct Shared {
 struct Contents {
     bytes: Vec<u8>,
     synced: Vec<u8>,
+    /// What a sync that failed has left as if it were written: only what is written there again is synced again.
+    clean: Option<Vec<bool>>,
 }
 
 impl Store {
@@ -58,7 +60,7 @@ impl Store {
     }
 
     pub(super) fn put(&self, name: &str, bytes: Vec<u8>) {
-        let contents = Arc::new(Mutex::new(Contents { synced: bytes.clone(), bytes }));
+        let contents = Arc::new(Mutex::new(Contents { synced: bytes.clone(), bytes, clean: None }));
         self.0.files.lock().unwrap().insert(name.into(), Arc::clone(&contents));
         self.0.synced.lock().unwrap().insert(name.into(), contents);
     }
@@ -70,6 +72,14 @@ impl Store {
     /// Whether there is room for new files.
     pub(super) fn set_full(&self, is_full: bool) {
         self.0.is_full.store(is_full, Ordering::SeqCst);
+    }
+
+    /// Takes what is not synced for written, as a system does after a sync that failed.
+    pub(super) fn forget_what_is_unsynced(&self) {
+        for contents in self.0.files.lock().unwrap().values() {
+            let mut contents = contents.lock().unwrap();
+            contents.clean = Some(vec![true; contents.bytes.len()]);
+        }
     }
 
     /// Whether syncs fail.
@@ -158,6 +168,10 @@ impl File for Opened {
             bytes.resize(end, 0);
         }
         bytes[at as usize..end].copy_from_slice(buf);
+        if let Some(clean) = &mut contents.clean {
+            clean.resize(clean.len().max(end), false);
+            clean[at as usize..end].fill(false);
+        }
         Ok(())
     }
 
@@ -170,8 +184,11 @@ impl File for Opened {
         match self.store.0.fails_to_sync.load(Ordering::SeqCst) {
             true => Err(io::Error::other("the cable is out")),
             false => {
-                let mut contents = self.contents.lock().unwrap();
-                contents.synced = contents.bytes.clone();
+                let Contents { bytes, synced, clean } = &mut *self.contents.lock().unwrap();
+                let is_clean = |at: usize| clean.as_ref().is_some_and(|clean| clean.get(at) == Some(&true));
+                let old = |at: usize| synced.get(at).copied().unwrap_or(0);
+                let byte = |(at, byte): (usize, &u8)| if is_clean(at) { old(at) } else { *byte };
+                *synced = bytes.iter().enumerate().map(byte).collect();
                 Ok(())
             }
         }
