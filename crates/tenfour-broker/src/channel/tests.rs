@@ -7,7 +7,7 @@ use alloc::{format, vec, vec::Vec};
 use proptest::prelude::*;
 use tenfour_log::{Bound, Retention};
 
-use self::world::{CHANNELS, SUBSCRIBERS, World, producer, small};
+use self::world::{CHANNELS, Known, SUBSCRIBERS, World, producer, small};
 use super::*;
 
 mod rules;
@@ -19,6 +19,8 @@ mod world;
 enum Step {
     Publish { channels: u8, ttl: Option<u64> },
     PublishNumbered { id: u128, epoch: u32, sequence: u64, other: bool },
+    PublishKeyed { key: u8, other: bool },
+    PublishDerived { count: u64, elsewhere: bool },
     TakeEffect,
     Append { fails: bool },
     Read(usize),
@@ -58,6 +60,8 @@ fn steps() -> impl Strategy<Value = Step> {
             .prop_map(|(channels, ttl)| Step::Publish { channels, ttl }),
         3 => (0..2_u128, 0..2_u32, 0..6_u64, rarely())
             .prop_map(|(id, epoch, sequence, other)| Step::PublishNumbered { id, epoch, sequence, other }),
+        3 => (0..4_u8, rarely()).prop_map(|(key, other)| Step::PublishKeyed { key, other }),
+        1 => (0..3_u64, rarely()).prop_map(|(count, elsewhere)| Step::PublishDerived { count, elsewhere }),
         10 => Just(Step::TakeEffect),
         6 => rarely().prop_map(|fails| Step::Append { fails }),
         6 => any::<usize>().prop_map(Step::Read),
@@ -90,11 +94,22 @@ fn run(world: &mut World, step: &Step) {
         Step::Publish { channels, ttl } => {
             let named = CHANNELS.iter().enumerate().filter(|(place, _)| channels >> place & 1 == 1);
             let to: Vec<_> = named.map(|(_, name)| *name).collect();
-            world.publish(&to, ttl, None, None).expect("within the bounds");
+            world.publish(&to, ttl, Known::Not, None).expect("within the bounds");
         }
         Step::PublishNumbered { id, epoch, sequence, other } => {
             let text = format!("{id} {epoch} {sequence} {other}");
-            let _ = world.publish(&["a"], None, Some(producer(id, epoch, sequence)), Some(&text));
+            let known = Known::Number(producer(id, epoch, sequence));
+            let _ = world.publish(&["a"], None, known, Some(&text));
+        }
+        Step::PublishKeyed { key, other } => {
+            let (key, text) =
+                (MessageKey::new(format!("{key}")).expect("it is one"), format!("{key} {other}"));
+            let _ = world.publish(&["a"], None, Known::Key(key), Some(&text));
+        }
+        Step::PublishDerived { count, elsewhere } => {
+            let key = MessageKey::derived("0", count).expect("it is one");
+            let to = if elsewhere { "b" } else { "a" };
+            let _ = world.publish(&[to], None, Known::Key(key), None);
         }
         Step::TakeEffect => drop(world.take_effect()),
         Step::Append { fails } => drop(world.append(fails)),
@@ -128,6 +143,7 @@ fn judge_run(retention: Retention, steps: &[Step]) {
     }
     world.heal();
     world.account.check_producers();
+    world.account.check_keys();
     world.check_restored();
 }
 

@@ -549,3 +549,80 @@ fn a_channel_does_not_keep_the_buffer_that_its_name_came_in() {
     assert!(channels.name(number).is_some_and(|name| name.len() == 9));
     assert!(buffer.is_unique());
 }
+
+fn keyed(key: &str, text: &str) -> Publication {
+    Publication { key: MessageKey::new(key).ok(), ..saying(&["a"], text) }
+}
+
+#[test]
+fn a_key_gets_the_receipt_of_the_original() {
+    let (mut channels, mut log, mut screen) = (channels(|_| {}), log(), Screen::new());
+    channels.publish(at(0), keyed("k", "x")).expect("new");
+    channels.publish(at(0), keyed("k", "x")).expect("joins");
+    drive(&mut channels, &mut log, &mut screen);
+    channels.publish(at(0), keyed("l", "x")).expect("another key");
+    channels.publish(at(0), keyed("k", "x")).expect("repeats");
+    drive(&mut channels, &mut log, &mut screen);
+    let all = [(0, Ok((1, false))), (1, Ok((1, true))), (3, Ok((1, true))), (2, Ok((2, false)))];
+    assert_eq!(answers(&mut channels), all);
+    assert_eq!(channels.publish(at(0), keyed("k", "y")), Err(PublishError::KeyConflict));
+    let both = Publication { producer: Some(producer(1, 0, 0)), ..keyed("m", "x") };
+    assert_eq!(channels.publish(at(0), both), Err(PublishError::TwoNames));
+}
+
+#[test]
+fn a_derived_key_compares_where_it_goes_and_the_name() {
+    let mut channels = channels(|_| {});
+    let of = |text| Publication { key: MessageKey::derived("k", 0).ok(), ..saying(&["a"], text) };
+    channels.publish(at(0), of("at one")).expect("new");
+    channels.publish(at(0), of("at two")).expect("the same occasion");
+    let elsewhere = Publication { to: Destination::to("b"), ..of("at one") };
+    assert_eq!(channels.publish(at(0), elsewhere), Err(PublishError::KeyConflict));
+    let without = Publication { to: Destination::to("a").except("c"), ..of("at one") };
+    assert_eq!(channels.publish(at(0), without), Err(PublishError::KeyConflict));
+    let mut named = of("at one");
+    named.message.name = Some("other".into());
+    assert_eq!(channels.publish(at(0), named), Err(PublishError::KeyConflict));
+}
+
+#[test]
+fn a_key_whose_append_failed_may_come_again() {
+    let (mut channels, mut log) = (channels(|_| {}), log());
+    channels.publish(at(0), keyed("k", "x")).expect("new");
+    channels.publish(at(0), keyed("k", "x")).expect("joins");
+    let (ticket, _) = append(&mut channels);
+    channels.committed(at(0), ticket, Err(refused()), &mut Screen::new());
+    let failed = || Err(PublishError::Log(refused()));
+    assert_eq!(answers(&mut channels), [(0, failed()), (1, failed())]);
+    channels.publish(at(0), keyed("k", "y")).expect("nothing of it is in the log");
+    drive(&mut channels, &mut log, &mut Screen::new());
+    assert_eq!(answers(&mut channels), [(2, Ok((1, false)))]);
+}
+
+#[test]
+fn a_key_is_forgotten_after_its_window() {
+    let (mut channels, mut log) = (channels(|config| config.keys.span = 1), log());
+    assert_eq!(channels.dedup_window(), Duration::from_secs(120));
+    let days = |days: u64| at(days * 86_400_000_000);
+    for (day, key, text) in [(0, "k", "x"), (1, "l", "x"), (2, "m", "x"), (2, "k", "y")] {
+        channels.publish(days(day), keyed(key, text)).expect("new by now");
+        drive(&mut channels, &mut log, &mut Screen::new());
+    }
+}
+
+#[test]
+fn the_namespaces_own_channels_are_nobodys() {
+    let mut channels = channels(|_| {});
+    let mine = || saying(&["a", "\0mine"], "x");
+    assert_eq!(channels.publish(at(0), mine()), Err(PublishError::Reserved));
+    assert_eq!(channels.publish(at(0), saying(&[&NOTES], "x")), Err(PublishError::Reserved));
+    channels.publish(at(0), saying(&[&EVERYONE], "x")).expect("it is for everyone");
+    for name in [NOTES, EVERYONE, "\0mine".into()] {
+        assert_eq!(channels.subscribe(SubscriberId(1), &name, Start::Live), Err(SubscribeError::Reserved));
+    }
+    // A log keeps notes for as long as they are needed, and what is for everyone as any message.
+    assert!(tenfour_log::is_pinned(&NOTES) && !tenfour_log::is_pinned(&EVERYONE));
+    let excepts = (0..17).fold(Destination::to("a"), |to, room| to.except(alloc::format!("{room}")));
+    let publication = Publication { to: excepts, ..saying(&["a"], "x") };
+    assert_eq!(channels.publish(at(0), publication), Err(PublishError::TooManyExcepts { limit: 16 }));
+}

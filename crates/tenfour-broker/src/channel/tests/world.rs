@@ -44,11 +44,26 @@ pub(super) struct Account {
     subscriptions: BTreeMap<Key, Seen>,
     pub(super) rooms: BTreeMap<SubscriberId, usize>,
     trimmed: BTreeMap<ByteString, Offset>,
-    /// What is not answered: the payload, and the number.
-    unanswered: BTreeMap<PublishId, (Bytes, Option<Producer>)>,
+    /// What is not answered.
+    unanswered: BTreeMap<PublishId, Asked>,
     pub(super) emitted: usize,
     payloads: u64,
     pub(super) delivered: usize,
+}
+
+/// By what a publication is known.
+#[derive(Clone, Debug)]
+pub(super) enum Known {
+    Not,
+    Number(Producer),
+    Key(MessageKey),
+}
+
+/// What was published and not answered.
+struct Asked {
+    channels: Vec<ByteString>,
+    payload: Bytes,
+    known: Known,
 }
 
 /// One subscription as its subscriber sees it.
@@ -90,19 +105,27 @@ impl World {
         &mut self,
         to: &[&str],
         ttl: Option<u64>,
-        producer: Option<Producer>,
+        known: Known,
         text: Option<&str>,
     ) -> Result<PublishId, PublishError> {
         self.account.payloads += 1;
         let text = text.map_or_else(|| self.account.payloads.to_string(), Into::into);
         let message = Message { name: None, body: Body::Text(text.into()) };
-        let payload = Envelope::of(message.clone()).to_stored();
         let to = Destination { channels: to.iter().map(|name| (*name).into()).collect(), except: Vec::new() };
         let ttl = ttl.map(core::time::Duration::from_millis);
-        let publication = Publication { ttl, producer, ..Publication::new(to, message) };
+        let (producer, key) = match &known {
+            Known::Not => (None, None),
+            Known::Number(producer) => (Some(*producer), None),
+            Known::Key(key) => (None, Some(key.clone())),
+        };
+        let channels = to.channels.clone();
+        let payload = Envelope { key: key.clone(), ..Envelope::of(message.clone()) }.to_stored();
+        let publication = Publication { ttl, producer, key, ..Publication::new(to, message) };
         let published = self.channels.publish(self.account.now, publication);
+        let asked = Asked { channels, payload, known };
+        self.account.check_key(&asked, published.as_ref());
         if let Ok(publish) = published {
-            assert!(self.account.unanswered.insert(publish, (payload, producer)).is_none());
+            assert!(self.account.unanswered.insert(publish, asked).is_none());
         }
         #[cfg(tenfour_mutants)]
         self.channels.deliver_early(self.account.now, &mut self.account);
@@ -268,17 +291,20 @@ impl World {
         for entry in &page.entries {
             restored.restore(entry).expect("the log is in order");
         }
-        for entry in page.entries.iter().filter(|entry| entry.record.producer.is_some()) {
-            let Envelope { message, .. } =
+        for entry in &page.entries {
+            let Envelope { message, key, .. } =
                 Envelope::from_stored(&entry.record.payload).expect("it was stored");
+            let producer = entry.record.producer;
+            if producer.is_none() && key.is_none() {
+                continue;
+            }
             let to = Destination { channels: entry.record.channels.clone(), except: Vec::new() };
-            let publication =
-                Publication { producer: entry.record.producer, ..Publication::new(to, message) };
+            let publication = Publication { producer, key, ..Publication::new(to, message) };
             let [one, other] = [&mut restored, &mut self.channels].map(|channels| {
                 let published = channels.publish(self.account.now, publication.clone());
                 published.map(|_| channels.poll_event().map(|Event::Published { result, .. }| result))
             });
-            assert_eq!(one, other, "{:?} is recognised alike", entry.record.producer);
+            assert_eq!(one, other, "{publication:?} is recognised alike");
             let fenced = matches!(one, Err(PublishError::Fenced { .. }));
             let original = Receipt { epoch: self.log.epoch(), offset: entry.offset, duplicate: true };
             assert!(
@@ -312,13 +338,45 @@ impl Account {
     }
 
     fn answered(&mut self, publish: PublishId, result: Result<Receipt, PublishError>) {
-        let (payload, producer) = self.unanswered.remove(&publish).expect("an answer comes once");
+        let Asked { channels, payload, known } =
+            self.unanswered.remove(&publish).expect("an answer comes once");
         let Ok(receipt) = result else { return };
         let entry = self.committed.iter().find(|entry| entry.offset == receipt.offset);
         let entry = entry.expect("an answer comes after the commit");
-        assert_eq!(entry.record.payload, payload, "the receipt is of this message");
-        assert_eq!(entry.record.producer, producer);
-        assert!(!receipt.duplicate || producer.is_some());
+        assert_eq!(entry.record.channels, channels);
+        match &known {
+            Known::Key(key) if key.is_derived() => assert_eq!(key_of(entry).as_ref(), Some(key)),
+            _ => assert_eq!(entry.record.payload, payload, "the receipt is of this message"),
+        }
+        let number = if let Known::Number(producer) = known { Some(producer) } else { None };
+        assert_eq!(entry.record.producer, number);
+        assert!(!receipt.duplicate || !matches!(known, Known::Not));
+    }
+
+    /// S22: a key is refused exactly where it was another message's, in the log or on the way there.
+    fn check_key(&self, asked: &Asked, published: Result<&PublishId, &PublishError>) {
+        let Known::Key(key) = &asked.known else { return };
+        let is_other = |channels: &[ByteString], payload: &Bytes| {
+            channels != asked.channels || !key.is_derived() && *payload != asked.payload
+        };
+        let committed = self.committed.iter().filter(|entry| key_of(entry).as_ref() == Some(key));
+        let mut committed = committed.map(|entry| is_other(&entry.record.channels, &entry.record.payload));
+        let waiting = self
+            .unanswered
+            .values()
+            .filter(|asked| matches!(&asked.known, Known::Key(known) if known == key));
+        let mut waiting = waiting.map(|other| is_other(&other.channels, &other.payload));
+        let conflicts = committed.any(|other| other) || waiting.any(|other| other);
+        assert_eq!(published == Err(&PublishError::KeyConflict), conflicts, "{key} {published:?}");
+    }
+
+    /// S2: a key stands once in the log.
+    pub(super) fn check_keys(&self) {
+        let mut keys: Vec<_> = self.committed.iter().filter_map(key_of).collect();
+        let count = keys.len();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), count, "a key is in the log twice");
     }
 
     /// What producers have published stands once in the log, and in their order.
@@ -450,6 +508,10 @@ impl Sink for Account {
         let is_expired = entry.record.is_expired(self.now.wall);
         assert_eq!(stored.filter(|_| !is_expired).as_ref(), envelope);
     }
+}
+
+fn key_of(entry: &Entry) -> Option<MessageKey> {
+    Envelope::from_stored(&entry.record.payload).ok()?.key
 }
 
 /// The producers whose messages a run repeats.
