@@ -60,10 +60,11 @@ pub(crate) trait Shelf {
             let others = names.iter().filter(|other| *other != name);
             let held = others.filter_map(|other| self.channel(other)).map(|other| other.held_in(own));
             let held: usize = held.sum();
-            Some((gone, held as u64))
+            Some((gone, held as u64)).filter(|_| gone != Count::Exact(0))
         };
         let mut losses: Vec<_> = names.iter().filter_map(of).collect();
         match (losses.pop(), &losses[..]) {
+            (None, _) => Count::Exact(0),
             (Some((gone, 0)), []) => gone,
             (last, _) => {
                 let bounds = losses.iter().chain(&last);

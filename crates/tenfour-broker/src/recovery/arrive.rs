@@ -114,7 +114,10 @@ impl Recovery {
         }
         let data = data.filter(|data| data.len() <= members.limits().data_bytes);
         let kept = Snapshot { lost, data: data.clone(), ..Snapshot::new(id, pid, self.head()) };
-        let reader = Reader { owed: lost.into_iter().collect(), ..Reader::at(self.head) };
+        let reader = Reader {
+            owed: lost.map(|lost| (lost, self.head)).into_iter().collect(),
+            ..Reader::at(self.head)
+        };
         self.sessions.insert(
             id,
             Session {
@@ -174,7 +177,7 @@ impl Recovery {
             pick_lost: false,
         };
         let picked = session.kept.of_policy(from, head).collect();
-        let owed = owed.into_iter().collect();
+        let owed = owed.map(|lost| (lost, from)).into_iter().collect();
         let reader = Reader { away: head, picked, owed, claim: Some(claiming), ..Reader::at(from) };
         session.reader = Some(Box::new(reader));
         let claimed = claim.at.unwrap_or(session.kept.start);
@@ -182,10 +185,6 @@ impl Recovery {
             // What the client has is not in this log.
             let range = OffsetRange { after: claimed.offset, through: Offset::END };
             let lost = Lost { range, count: Count::AtLeast(0), reason: Reason::EpochReset };
-            self.begin_instead(now, id, lost, members);
-        } else if from < session.kept.floor {
-            let range = OffsetRange { after: from, through: head };
-            let lost = Lost { range, count: Count::AtLeast(0), reason: Reason::Unknown };
             self.begin_instead(now, id, lost, members);
         } else {
             self.decide_on(now, id, members);
@@ -198,10 +197,12 @@ impl Recovery {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let (Phase::Claimed(visit), Some(reader)) = (session.phase, &mut session.reader) else { return };
         let Some(claim) = &reader.claim else { return };
-        if let Some(count) = claim.lost {
+        let is_known = claim.from >= session.kept.floor;
+        let unknown = (Count::AtLeast(0), Reason::Unknown);
+        let lost = claim.lost.map(|count| (count, Reason::Retention)).or((!is_known).then_some(unknown));
+        if let Some((count, reason)) = lost {
             let range = OffsetRange { after: claim.from, through: head };
-            let lost = Lost { range, count, reason: Reason::Retention };
-            return self.begin_instead(now, id, lost, members);
+            return self.begin_instead(now, id, Lost { range, count, reason }, members);
         }
         if claim.decided < reader.away || claim.picked < reader.picked.len() {
             return self.queue_read(id);

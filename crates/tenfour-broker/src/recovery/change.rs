@@ -192,8 +192,7 @@ impl Recovery {
             return Ok(false);
         }
         if session.changes_at_once() {
-            let (until, most) = (self.head, self.config.left_rooms);
-            _ = self.change(id, |kept| kept.leave(room, until, most));
+            _ = self.leave_at(id, room, self.head);
             members.leave(id, room);
             return Ok(true);
         }

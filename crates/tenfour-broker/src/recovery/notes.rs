@@ -16,7 +16,7 @@ use tenfour_delivery::{
 use super::{
     Away, ChangeError, ChangeId, Effect, Event, Recovery,
     restore::Checkpoint,
-    session::{Phase, Written},
+    session::{Phase, Session, Written},
 };
 use crate::{
     Namespace, SocketId,
@@ -228,7 +228,6 @@ impl Recovery {
         self.head = self.head.max(offset);
         self.notes.last = Some(offset);
         self.notes.since_checkpoint += 1;
-        let most = self.config.left_rooms;
         let result = match &pending {
             Pending::Open { id } => {
                 if let Some(session) = self.sessions.get_mut(id) {
@@ -239,11 +238,9 @@ impl Recovery {
             Pending::Join { id, room, away, .. } => {
                 self.change(*id, |kept| kept.join(room, offset, *away)).map(|()| members.admit(*id, room))
             }
-            Pending::Leave { id, room, .. } => {
-                self.change(*id, |kept| kept.leave(room, offset, most)).map(|_| {
-                    members.leave(*id, room);
-                })
-            }
+            Pending::Leave { id, room, .. } => self.leave_at(*id, room, offset).map(|()| {
+                members.leave(*id, room);
+            }),
             Pending::Data { id, data, .. } => {
                 self.change(*id, |kept| kept.data = Some(data.clone())).map(|()| {
                     // It was short enough when it was noted.
@@ -268,6 +265,18 @@ impl Recovery {
             self.parked_bytes = self.parked_bytes - before + session.kept.bytes();
         }
         Ok(result)
+    }
+
+    /// A session is not in a room from here on. Where so many rooms were left that one is forgotten which is still to be read
+    /// for it, its client is told of a loss.
+    pub(super) fn leave_at(&mut self, id: SocketId, room: &str, until: Offset) -> Result<(), ChangeError> {
+        let most = self.config.left_rooms;
+        self.change(id, |kept| kept.leave(room, until, most))?;
+        if let Some(Session { reader: Some(reader), kept, .. }) = self.sessions.get_mut(&id) {
+            reader.forget(kept.floor);
+            self.queue_read(id);
+        }
+        Ok(())
     }
 
     /// None of these notes is in the log.

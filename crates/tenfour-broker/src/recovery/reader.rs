@@ -8,7 +8,7 @@ use alloc::{
 use bytestring::ByteString;
 use tenfour_delivery::{
     log::Ticket,
-    loss::{Count, Lost},
+    loss::{Count, Lost, OffsetRange, Reason},
     number::Offset,
 };
 
@@ -23,8 +23,8 @@ pub(super) struct Reader {
     /// Up to here its client was away, and gets what its rooms' policies say.
     pub(super) away: Offset,
     pub(super) picked: Vec<Picked>,
-    /// To be told before anything else.
-    pub(super) owed: VecDeque<Lost>,
+    /// To be told before anything else, and where the session is then.
+    pub(super) owed: VecDeque<(Lost, Offset)>,
     /// Where the next page has to end, since the log has lost something beyond.
     pub(super) limit: Option<Offset>,
     pub(super) held: Option<Held>,
@@ -87,6 +87,24 @@ impl Reader {
             reading: None,
             claim: None,
         }
+    }
+
+    /// It is not known any more in which rooms the session was up to here, so all that it has not got by then it will not get.
+    /// Who decides on a claim sees that for itself.
+    pub(super) fn forget(&mut self, floor: Offset) {
+        if self.cursor >= floor || self.claim.is_some() {
+            return;
+        }
+        let reason = Reason::SlowConsumer;
+        match self.owed.back_mut().filter(|(lost, _)| lost.reason == reason) {
+            Some((lost, at)) => (lost.range.through, *at) = (floor, floor),
+            None => {
+                let range = OffsetRange { after: self.cursor, through: floor };
+                self.owed.push_back((Lost { range, count: Count::AtLeast(0), reason }, floor));
+            }
+        }
+        self.cursor = floor;
+        (self.held, self.reading) = (None, None);
     }
 
     pub(super) fn advance(&mut self, through: Offset) {

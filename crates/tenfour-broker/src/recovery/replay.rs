@@ -172,7 +172,7 @@ impl Recovery {
         let Some(peer) = members.peer(id).filter(|_| reader.has_room) else { return };
         let last = page.entries.last().map(|entry| entry.offset);
         let Some(covered) = Some(through).filter(|_| !page.more).or(last) else { return };
-        let lost = page.lost.filter(|lost| !lost.range.is_empty() && !mutant!(TrimmedSilently));
+        let lost = lost_of(&page);
         if lost.is_some_and(|lost| lost.range.through > covered) {
             // A loss is counted as a whole, so the page has to have all that is within it.
             reader.limit = Some(covered);
@@ -182,6 +182,11 @@ impl Recovery {
         let mut handing = Handing { epoch, wall: now.wall, kept, reader, peer, outbox };
         reader_result(handing.page(page.entries.into(), covered, lost), handing.reader);
     }
+}
+
+/// What the log has lost of what it was asked for. It may tell of a range in which there was nothing.
+fn lost_of(page: &Page) -> Option<Lost> {
+    page.lost.filter(|lost| lost.count != Count::Exact(0) && !mutant!(TrimmedSilently))
 }
 
 /// What to read next for a session.
@@ -226,8 +231,8 @@ struct Handing<'a, P, O> {
 impl<P, O: Outbox<P>> Handing<'_, P, O> {
     /// What is told before anything else.
     fn owed(&mut self) -> Result<(), Full> {
-        while let Some(&lost) = self.reader.owed.front() {
-            self.tell(lost, self.reader.cursor)?;
+        while let Some(&(lost, at)) = self.reader.owed.front() {
+            self.tell(lost, at)?;
             self.reader.owed.pop_front();
         }
         Ok(())
@@ -350,7 +355,7 @@ impl Reader {
     fn decided(&mut self, through: Offset, page: &Page) {
         let Some(claim) = &mut self.claim else { return };
         claim.decided = claim.decided.max(through);
-        if let Some(lost) = page.lost.filter(|lost| !lost.range.is_empty() && !mutant!(TrimmedSilently)) {
+        if let Some(lost) = lost_of(page) {
             claim.lost = Some(claim.lost.map_or(lost.count, |count| count + lost.count));
         }
     }
@@ -359,13 +364,14 @@ impl Reader {
     fn pick(&mut self, kept: &Snapshot, page: &Page, wall: WallTime, most: usize) {
         let Self { picked, claim: Some(claim), owed, .. } = self else { return };
         let Some(task) = picked.get_mut(claim.picked) else { return };
-        claim.pick_lost |= page.lost.is_some_and(|lost| !lost.range.is_empty());
+        claim.pick_lost |= lost_of(page).is_some();
         for entry in &page.entries {
             let Deliverable::Message(envelope) = deliverable(kept, entry, wall) else { continue };
             let key = envelope.conflate.filter(|_| task.per_key);
             claim.latest.insert(key, entry.offset);
             if claim.latest.len() > most {
-                owed.extend(drop_oldest(&mut claim.latest, claim.from));
+                let dropped = drop_oldest(&mut claim.latest, claim.from);
+                owed.extend(dropped.map(|lost| (lost, claim.from)));
             }
         }
         claim.picked_through = page.entries.last().map_or(task.through, |entry| entry.offset);

@@ -1,4 +1,7 @@
 //! Sessions are cut, claimed, taken over, restarted and trimmed under, and each client has its own account of what it got.
 
+mod decisions;
+mod durability;
 mod model;
+mod policies;
 mod world;

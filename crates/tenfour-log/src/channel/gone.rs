@@ -65,23 +65,28 @@ impl Gone {
 
     /// How many entries are gone in a range that ends at or before [`Gone::through`].
     pub(super) fn count(&self, range: OffsetRange) -> Count {
-        if range.through != self.through() {
-            return Count::AtLeast(0);
-        }
+        let (least, most) = self.up_to(range.through);
         if range.after < self.since {
-            return Count::AtLeast(self.count);
+            return Count::AtLeast(least);
         }
-        let later = self.marks.partition_point(|(offset, _)| *offset <= range.after);
-        let (at, before) = match later.checked_sub(1).and_then(|place| self.marks.get(place)) {
-            Some(&mark) => mark,
-            None => (self.since, 0),
-        };
-        let next = self.marks.get(later).map_or(self.count, |(_, count)| *count);
-        if at == range.after || next == before + 1 {
-            Count::Exact(self.count - before)
+        let (least_before, most_before) = self.up_to(range.after);
+        if (least, least_before) == (most, most_before) {
+            Count::Exact(least - least_before)
         } else {
-            Count::AtLeast(self.count + 1 - next)
+            Count::AtLeast(least.saturating_sub(most_before))
         }
+    }
+
+    /// How many entries are gone up to an offset, at least and at most.
+    fn up_to(&self, offset: Offset) -> (u64, u64) {
+        let later = self.marks.partition_point(|(mark, _)| *mark <= offset);
+        let before = later.checked_sub(1).and_then(|place| self.marks.get(place));
+        let &(mark, least) = before.unwrap_or(&(self.since, 0));
+        let most = match self.marks.get(later) {
+            Some((_, next)) if mark != offset => next - 1,
+            _ => least,
+        };
+        (least, most)
     }
 }
 

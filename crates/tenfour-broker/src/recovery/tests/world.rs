@@ -83,6 +83,8 @@ pub(super) struct Mine {
     pub(super) gone: BTreeSet<Offset>,
     /// What it is to be told first.
     owed: Option<Lost>,
+    /// Up to where it was told of losses on this visit: none is told twice.
+    told: BTreeMap<Reason, Offset>,
     /// What it got on this visit, each with where it was before.
     inbox: Vec<(Option<Position>, Option<Offset>)>,
 }
@@ -90,7 +92,7 @@ pub(super) struct Mine {
 impl World {
     pub(super) fn new(per_channel: usize) -> Self {
         let mut config = Config::default();
-        (config.page_messages, config.reads, config.append_notes, config.left_rooms) = (2, 2, 3, 4);
+        (config.page_messages, config.reads, config.append_notes, config.left_rooms) = (2, 2, 3, 1);
         config.checkpoint_notes = 12;
         Self::with(config, per_channel)
     }
@@ -159,6 +161,7 @@ impl World {
         // What was on the way on its last connection does not come any more.
         if let Some(mine) = &mut self.account.clients[client].session {
             mine.inbox.clear();
+            mine.told.clear();
         }
         self.account.clients[client].visit = Some(visit);
         self.account.clients[client].claimed = claim;
@@ -465,8 +468,9 @@ impl World {
                 let owed = if let How::Lost(lost) = how { Some(lost) } else { None };
                 assert!(owed.is_none() || claim.is_some(), "who claims nothing has lost nothing");
                 assert_eq!(start, self.recovery.head().offset, "a session begins now");
-                let (seen, gone, inbox) = Default::default();
-                client.session = Some(Mine { id, pid, at: None, start, seen, gone, owed, inbox });
+                let (seen, gone, inbox, told) =
+                    (BTreeSet::new(), BTreeSet::new(), Vec::new(), BTreeMap::new());
+                client.session = Some(Mine { id, pid, at: None, start, seen, gone, owed, told, inbox });
                 client.lost.extend(owed);
             }
         }
@@ -551,6 +555,11 @@ impl Account {
         let of_rooms = within.filter(|(entry, _)| self.ways(mine, entry).next().is_some());
         let gone = of_rooms.filter(|(entry, _)| self.is_gone(mine, entry));
         let gone: Vec<_> = gone.map(|(entry, _)| entry).collect();
+        if lost.reason == Reason::SlowConsumer {
+            // Rooms that were left, and of which nobody knows when.
+            let owed = self.owed(mine).filter(|entry| lost.range.contains(entry.offset));
+            return owed.map(|entry| entry.offset).collect();
+        }
         let most = match lost.reason {
             // A message of two rooms that both have lost it may count for both.
             Reason::Retention => gone.iter().map(|entry| self.ways(mine, entry).count()).sum(),
@@ -589,6 +598,8 @@ impl Outbox<Visit> for Account {
                 let is_from_before = lost.range.after < mine.start || mine.owed == Some(lost);
                 mine.owed.take_if(|owed| *owed == lost);
                 if !is_from_before {
+                    let before = mine.told.insert(lost.reason, lost.range.through);
+                    assert!(before.is_none_or(|told| told <= lost.range.after), "{lost:?} was told before");
                     mine.gone.extend(self.check_lost(&mine, lost));
                 }
                 mine.at = Some(at);
