@@ -203,7 +203,8 @@ export interface Reliable<S = SocketLike> extends EventTarget {
 export function reliable<S extends SocketLike>(socket: S, options?: Options): Reliable<S>;
 
 export function memoryOutbox(limits?: Limits): Outbox;
-export function indexedDbOutbox(name: string, limits?: Limits): Outbox;
+/** `storage` is where an entry is until the database has it; default: the tab's session storage. */
+export function indexedDbOutbox(name: string, limits?: Limits, storage?: Pick<Storage, "getItem" | "setItem">): Outbox;
 export function memoryCursor(): Cursor;
 export function tabCursor(name: string, storage?: Pick<Storage, "getItem" | "setItem">): Cursor;
 /** For an outbox of your own: the totals with `entry`, or `Undelivered`. */

@@ -343,6 +343,7 @@ class Sender {
   /** Asks for the turn of the tab that sends; where tabs cannot agree, each sends, and the server knows repetitions. */
   #open() {
     this.#release();
+    this.#settings.dedup = this.#socket.tenfour?.dedup_ms ?? this.#settings.dedup;
     const { shared } = this.#settings.outbox;
     const asked = new AbortController();
     this.#release = () => {
@@ -420,8 +421,10 @@ class Sender {
       if (this.#closed) return;
       if (error) {
         turn.inFlight.delete(entry.id);
+        if (turn !== this.#turn) return;
         // No answer in time: another tab's connection may be a better one.
-        if (turn === this.#turn) this.#open();
+        this.#pause(PAUSE.first);
+        this.#open();
       } else {
         this.#answers.push({ turn, entry, answer });
         this.#work();
@@ -503,16 +506,23 @@ export function roomFor(entry, total, limits = LIMITS) {
   return grown;
 }
 
-/** An outbox that all tabs of this origin share by its name, and that outlives them. */
-export function indexedDbOutbox(name, limits) {
+/**
+ * An outbox that all tabs of this origin share by its name, and that outlives them. A database takes a moment, so each entry is in the
+ * tab's own storage first: from the call on, no reload comes in between.
+ */
+export function indexedDbOutbox(name, limits, storage = usualStorage()) {
   const shared = `tenfour:outbox:${name}`;
   const bounds = { ...LIMITS, ...limits };
+  const early = () => JSON.parse(storage?.getItem(shared) ?? "[]");
+  const setEarly = (entries) => storage?.setItem(shared, JSON.stringify(entries));
   let opened;
+  let rescued;
   const open = () =>
     (opened ??= new Promise((resolve, reject) => {
       const request = indexedDB.open(shared, 1);
       request.onupgradeneeded = () => {
-        request.result.createObjectStore("entries", { keyPath: "id", autoIncrement: true });
+        const entries = request.result.createObjectStore("entries", { keyPath: "id", autoIncrement: true });
+        entries.createIndex("key", "key");
         request.result.createObjectStore("total");
       };
       request.onerror = () => reject(request.error);
@@ -550,13 +560,26 @@ export function indexedDbOutbox(name, limits) {
     }
   };
   const sum = async (total) => (await done(total.get("sum"))) ?? { entries: 0, bytes: 0 };
-  return {
-    shared,
-    add: (entry) =>
-      transact("readwrite", "strict", async (entries, total) => {
+  const insert = async (entry) => {
+    try {
+      await transact("readwrite", "strict", async (entries, total) => {
+        if ((await done(entries.index("key").count(entry.key))) > 0) return;
         await done(total.put(roomFor(entry, await sum(total), bounds), "sum"));
         await done(entries.add(entry));
-      }),
+      });
+    } finally {
+      setEarly(early().filter(({ key }) => key !== entry.key));
+    }
+  };
+  /** What the page before this one had no time for comes first. */
+  const rescue = () => (rescued ??= Promise.all(early().map((entry) => insert(entry).catch(console.error))));
+  return {
+    shared,
+    add(entry) {
+      const before = rescue();
+      setEarly([...early(), entry]);
+      return before.then(() => insert(entry));
+    },
     update: (entry) =>
       transact("readwrite", "relaxed", async (entries) => {
         const there = (await done(entries.count(entry.id))) > 0;
@@ -572,8 +595,10 @@ export function indexedDbOutbox(name, limits) {
         await done(entries.delete(id));
         return true;
       }),
-    first: (count) =>
-      transact("readonly", "relaxed", (entries) => done(entries.getAll(null, count === Infinity ? undefined : count))),
+    async first(count) {
+      await rescue();
+      return transact("readonly", "relaxed", (entries) => done(entries.getAll(null, count === Infinity ? undefined : count)));
+    },
   };
 }
 
@@ -584,7 +609,7 @@ export function memoryCursor() {
 }
 
 /** The cursor of this tab: it survives reloads, and a copy of the tab begins a session of its own. */
-export function tabCursor(name, storage = sessionStorage) {
+export function tabCursor(name, storage = usualStorage()) {
   const at = `tenfour:session:${name}`;
   let slot;
   let release;
@@ -642,10 +667,15 @@ function usualOutbox(name) {
 }
 
 function usualCursor(name) {
+  return usualStorage() ? tabCursor(name) : memoryCursor();
+}
+
+/** The tab's; nothing where there is none, or it is forbidden. */
+function usualStorage() {
   try {
-    return tabCursor(name);
+    return globalThis.sessionStorage;
   } catch {
-    return memoryCursor(); // No such storage here, or it is forbidden.
+    return undefined;
   }
 }
 

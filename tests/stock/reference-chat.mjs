@@ -1,4 +1,5 @@
-// The chat's page on the reference JavaScript server, to try the page's tests without the binary.
+// The chat's page on the reference JavaScript server, to try the page's tests without the binary. Sessions are what
+// `connectionStateRecovery` makes of them; keys and lines live in the process, and die with it.
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname } from "node:path";
@@ -19,20 +20,31 @@ const http = createServer(async (request, response) => {
   });
   response.end(content);
 });
-const io = new Server(http);
-const epoch = Date.now();
-let number = 0;
+const io = new Server(http, { connectionStateRecovery: { skipMiddlewares: false } });
+const lines = [];
+const answers = new Map();
 
-const people = () => io.emit("people", [...io.of("/").sockets.values()].map(({ data }) => data.name));
+/** All sockets with one secret are one person. */
+function people() {
+  const names = new Map([...io.of("/").sockets.values()].map(({ data }) => [data.me, data.name]));
+  io.emit("people", [...names.values()]);
+}
 
 io.on("connection", (socket) => {
-  socket.data.name = socket.handshake.auth.name;
-  socket.emit("welcome", { number, epoch, you: socket.data.name });
+  const { me = socket.id, name } = socket.handshake.auth;
+  Object.assign(socket.data, { me, name });
+  socket.emit("welcome", { you: name });
   people();
-  socket.on("say", (text, acknowledge) => {
-    io.emit("line", { number: ++number, from: socket.data.name, text, at: Date.now() });
-    acknowledge({ number });
+  socket.on("say", (key, text, acknowledge) => {
+    if (!answers.has(key)) {
+      const line = { number: lines.length + 1, id: key, from: socket.data.name, text, at: Date.now() };
+      lines.push(line);
+      answers.set(key, { number: line.number });
+      io.emit("line", line);
+    }
+    acknowledge(answers.get(key));
   });
+  socket.on("history", (after, acknowledge) => acknowledge(lines.slice(after).slice(-200)));
   socket.on("rename", (name, acknowledge) => {
     socket.data.name = name;
     people();

@@ -8,13 +8,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tenfour::{
-    Auth, Broadcast, BuildError, HandlerResult, Namespace, Server, Socket, SocketId, State,
+    Ack, Auth, Broadcast, BuildError, HandlerResult, Namespace, Server, Socket, SocketId, State,
     client::CloseCode,
     native::{Grants, Identity, Rejection},
 };
 use tokio::sync::{Mutex, Notify};
 
-use crate::room::{Refusal, Room};
+use crate::room::{self, Line, Refusal, Room};
 
 const NAMESPACE: &str = "/";
 /// The sockets that were welcomed: nobody gets a line before their welcome.
@@ -31,6 +31,7 @@ pub(crate) fn start(token: Option<&str>) -> Result<Server, BuildError> {
         .middleware(admit)
         .on_connect(join)
         .on("say", say)
+        .on("history", history)
         .on("rename", rename)
         .on_disconnect(leave);
     let builder = Server::builder().namespace(namespace);
@@ -63,7 +64,7 @@ struct Chat {
 
 impl Chat {
     fn new() -> Self {
-        Self { room: Mutex::new(Room::new(since_1970())), people_changed: Notify::new() }
+        Self { room: Mutex::new(Room::new([])), people_changed: Notify::new() }
     }
 }
 
@@ -71,6 +72,8 @@ impl Chat {
 #[derive(Deserialize)]
 struct Newcomer {
     name: String,
+    /// Whoever shows the same is the same person.
+    me: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -85,7 +88,7 @@ struct Renamed {
 
 /// Refuses while the client can still be told why; who is admitted may yet find the room full in [`join`].
 async fn admit(State(chat): State<Arc<Chat>>, Auth(newcomer): Auth<Newcomer>) -> Result<(), Refusal> {
-    chat.room.lock().await.admit(&newcomer.name)
+    chat.room.lock().await.admit(newcomer.me.as_deref(), &newcomer.name)
 }
 
 async fn join(
@@ -94,18 +97,40 @@ async fn join(
     Auth(newcomer): Auth<Newcomer>,
 ) -> HandlerResult {
     let mut room = chat.room.lock().await;
-    let welcome = room.join(socket.id(), &newcomer.name, Instant::now())?;
+    let welcome = room.join(socket.id(), newcomer.me.as_deref(), &newcomer.name, Instant::now())?;
     chat.people_changed.notify_one();
     socket.try_emit("welcome", &welcome)?;
     socket.join(WELCOMED).await?;
     Ok(())
 }
 
-async fn say(socket: Socket, State(chat): State<Arc<Chat>>, text: String) -> HandlerResult<Said> {
-    let mut room = chat.room.lock().await;
-    let line = room.say(&socket.id(), text, since_1970(), Instant::now())?;
-    socket.everyone().to(WELCOMED).emit("line", &line)?;
-    Ok(Said { number: line.number })
+/// A line that comes too fast waits: its author's next one is not taken before it.
+async fn say(
+    socket: Socket,
+    State(chat): State<Arc<Chat>>,
+    key: String,
+    text: String,
+) -> HandlerResult<Said> {
+    loop {
+        let mut room = chat.room.lock().await;
+        match room.say(&socket.id(), &key, &text, since_1970(), Instant::now()) {
+            Ok(room::Said::New(line)) => {
+                let number = line.number;
+                socket.everyone().to(WELCOMED).emit("line", &line)?;
+                room.keep(line);
+                return Ok(Said { number });
+            }
+            Ok(room::Said::Before(number)) => return Ok(Said { number }),
+            Err(Refusal::Pace) => drop(room),
+            Err(refusal) => return Err(refusal.into()),
+        }
+        tokio::time::sleep(room::PACE).await;
+    }
+}
+
+/// The last lines behind a number.
+async fn history(State(chat): State<Arc<Chat>>, after: u64) -> Ack<Vec<Line>> {
+    Ack(chat.room.lock().await.after(after).into_iter().cloned().collect())
 }
 
 async fn rename(socket: Socket, State(chat): State<Arc<Chat>>, name: String) -> HandlerResult<Renamed> {

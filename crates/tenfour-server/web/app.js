@@ -1,108 +1,128 @@
-/** The chat: joins the page's elements, the timeline and one connection. */
-import { Connection, NotSent } from "/client.js";
+/** The chat: joins the page's elements, the timeline and one connection whose messages survive. */
+import { Connection } from "/client.js";
+import { indexedDbOutbox, memoryOutbox, reliable } from "/tenfour.js";
 import { OwnMessage, Timeline, element } from "/timeline.js";
 
 /** Milliseconds for which the button cuts the connection. */
 const CUT = 5_000;
+/** Milliseconds for which an answer is waited for. */
+const PATIENCE = 10_000;
 const STATUS = { connecting: "Connecting…", connected: "Connected", offline: "Offline", closed: "Closed" };
+const REASONS = {
+  retention: "they are older than what the server keeps",
+  ttl: "they were not worth keeping for so long",
+  expired: "this page was away for longer than the server waits for it",
+};
 
 const $ = (id) => document.getElementById(id);
 const timeline = new Timeline({ list: $("messages"), scroller: $("log"), latest: $("latest") });
 
-/** A name for who gives none. */
-const guest = `Guest ${100 + Math.floor(Math.random() * 900)}`;
+/** All tabs of this browser are one person, who has a secret, and a name that is shown. */
+const me = (localStorage.me ??= crypto.getRandomValues(new Uint32Array(4)).join("-"));
+const guest = (localStorage.guest ??= `Guest ${100 + Math.floor(Math.random() * 900)}`);
 /** The name that the server was asked for, and the one it gave: names are unique, so they may differ. */
 let asked = "";
 let you = "";
 let people = [];
-/** Where the server's count stands for us: nothing up to here is still to come. */
-let seen;
-/** Own messages of this connection that have no number yet, in the order they were sent. */
-let unnumbered = [];
+/** Whether what was said before this page was asked for. */
+let complete = false;
+/** Messages of this browser's that are shown and have no number yet, by their keys. */
+const own = new Map();
 let countdown;
-/** Whether, since the last gap, an own message went of which this page cannot know whether it arrived. */
-let doubt = false;
 
-$("name").value = sessionStorage.getItem("name") ?? guest;
+$("name").value = localStorage.name ?? guest;
 $("name").placeholder = guest;
 
-const connection = new Connection({ auth: () => ({ name: (asked = wantedName()) }) })
+const connection = new Connection({ auth: (send) => send({ me, name: (asked = wantedName()) }) });
+const chat = reliable(connection, { name: "chat", outbox: outbox() })
   .on("welcome", welcome)
   .on("people", (names) => Array.isArray(names) && showPeople((people = names)))
   .on("line", hear);
+chat.addEventListener("settled", ({ detail }) => acknowledged(detail));
+chat.addEventListener("failed", ({ detail }) => failed(detail));
+chat.addEventListener("lost", ({ detail }) => tellGap(detail));
 connection.addEventListener("state", stateChanged);
-stateChanged();
+connection.on("connect", () => chat.recovered && timeline.last > 0 && timeline.notice("back", "Connected again. Nothing is missing."));
+start();
 
-/** The server's count tells what passed: it goes on while we are away. */
-function welcome({ number, epoch, you: name }) {
+async function start() {
+  for (const { key, args, at } of await chat.pending().catch(() => [])) showOwn({ key, text: args[0], at });
+  connection.connect();
+}
+
+/** Without a database (a browser may forbid it) a reload loses what is not sent. */
+function outbox() {
+  return globalThis.indexedDB ? indexedDbOutbox("chat") : memoryOutbox();
+}
+
+/** What was said while this page was not there, or not connected, comes by itself; what was said before it, on demand. */
+async function welcome({ you: name }) {
   you = name;
-  const returning = seen !== undefined;
-  if (returning && seen.epoch !== epoch) {
-    timeline.notice("gap", "The server has restarted and counts anew: how much passed while you were away is unknown.", "?");
-    doubt = false;
-  } else if (returning) {
-    const missed = tellGap(number, "while you were away");
-    if (missed === 0) timeline.notice("back", "Connected again. Nothing was said while you were away.");
-  }
-  seen = { epoch, number };
   if (asked !== wantedName()) rename();
+  if (!complete) await fetchHistory(0);
+}
+
+/** The lines after this number, as many as the server has at hand. */
+async function fetchHistory(after) {
+  const lines = await request("history", after).catch(() => undefined);
+  complete ||= Array.isArray(lines);
+  if (Array.isArray(lines)) lines.forEach(hear);
 }
 
 function hear(line) {
   // Whoever may publish to the room's channel may say anything there.
-  if (!Number.isSafeInteger(line?.number)) return;
-  tellGap(line.number - 1, "although you were connected");
-  seen.number = line.number;
-  timeline.line(line, line.from === you ? takeUnnumbered(line.text) : undefined);
+  if (!Number.isSafeInteger(line?.number) || timeline.has(line.number)) return;
+  const message = own.get(line.id);
+  own.delete(line.id);
+  const item = timeline.line(line, message);
+  message?.mark("acknowledged", line.number);
+  if (line.from === you) item.classList.add("own");
 }
 
-/** Says which numbers up to `number` never came here, if any, and returns how many. */
-function tellGap(number, when) {
-  const missed = number - seen.number;
-  if (missed <= 0) return 0;
-  const [numbers, passed, gone, yours] =
-    missed === 1
-      ? [number, "1 message", "it is gone", "It may be your unacknowledged one."]
-      : [`${seen.number + 1}–${number}`, `${missed} messages`, "they are gone", "Your unacknowledged one may be among them."];
-  const text = `${passed} passed ${when}. At most once means that ${gone}.`;
-  timeline.notice("gap", doubt ? `${text} ${yours}` : text, numbers);
-  doubt = false;
-  return missed;
+/** At its place among the lines; then whatever of them the server's memory still has. */
+async function tellGap({ count, exact, reason }) {
+  const before = timeline.last;
+  const many = count === 1 ? "A message" : `${exact ? "" : "At least "}${count} messages`;
+  const text = timeline.notice("gap", `${many} passed while you were away: ${REASONS[reason] ?? reason}.`, "?");
+  if (!complete) return; // The history is on its way.
+  await fetchHistory(before);
+  if (timeline.last > before) text.append(" What the server still has of them is above.");
 }
 
-/** The server keeps the order of what we send, so of equal texts the first is meant. */
-function takeUnnumbered(text) {
-  const index = unnumbered.findIndex((message) => message.text === text);
-  return index < 0 ? undefined : unnumbered.splice(index, 1)[0];
-}
-
-async function say(text) {
-  const message = new OwnMessage(text, you || wantedName());
+function showOwn({ key, text, at }) {
+  const message = new OwnMessage({ key, text, at, from: you || wantedName() });
+  own.set(key, message);
+  message.mark(connection.connected ? "sending" : "waiting");
   timeline.own(message);
-  unnumbered.push(message);
-  try {
-    const [{ number, error }] = await connection.request("say", [text]);
-    if (error === undefined) return message.mark("acknowledged", number);
-    message.mark("refused", error);
-  } catch (error) {
-    if (error instanceof NotSent) {
-      message.mark("unsent", error.message);
-      message.offer("Send again", () => say(text));
-    } else {
-      message.mark("unacknowledged", error.message);
-      doubt ||= message.number === undefined;
-    }
-  }
-  unnumbered = unnumbered.filter((other) => other !== message);
+  return message;
+}
+
+function say(text) {
+  const emission = chat.emit("say", text);
+  showOwn({ key: emission.key, text, at: Date.now() });
+}
+
+/** The line itself may still be on its way here, or come with the history. */
+function acknowledged({ key, answer }) {
+  own.get(key)?.mark("acknowledged", answer?.number);
+}
+
+/** What another tab wrote is told here too, for that tab may be gone; but it is offered again where it was written. */
+function failed({ key, args: [text] = [], error }) {
+  const written = own.get(key);
+  const message = written ?? showOwn({ key, text: text ?? "A message of another tab", at: Date.now() });
+  own.delete(key);
+  message.mark(error.code === "indeterminate" ? "doubtful" : "refused", error.message);
+  if (written) message.offer("Send again", () => say(text));
 }
 
 async function rename() {
-  sessionStorage.setItem("name", wantedName());
-  if (connection.state !== "connected") return; // The next connection asks for it.
+  localStorage.name = wantedName();
+  if (!connection.connected) return; // The next connection asks for it.
   asked = wantedName();
   let problem = "";
   try {
-    const [{ you: name = you, error = "" }] = await connection.request("rename", [asked]);
+    const { you: name = you, error = "" } = await request("rename", asked);
     you = name;
     problem = error;
   } catch (error) {
@@ -110,6 +130,13 @@ async function rename() {
   }
   $("name-problem").textContent = problem;
   showPeople(people);
+}
+
+/** For what may be asked again: it is sent once, and rejected if no answer comes. */
+function request(event, ...args) {
+  return new Promise((resolve, reject) => {
+    connection.timeout(PATIENCE).emit(event, ...args, (error, answer) => (error ? reject(error) : resolve(answer)));
+  });
 }
 
 function wantedName() {
@@ -130,10 +157,12 @@ function stateChanged() {
   const { state, reason } = connection;
   const before = $("status").dataset.state;
   if (before === "connected" && state !== "connected") {
-    timeline.notice("cut", `Offline: ${reason}.`);
+    timeline.notice("cut", `Offline: ${reason}. What you write is kept.`);
     $("count").textContent = "";
     $("people").replaceChildren(element("li", "hint", "Unknown while offline"));
   }
+  const mark = state === "connected" ? "sending" : "waiting";
+  for (const message of own.values()) if (message.pending) message.mark(mark);
   $("status").dataset.state = state;
   $("status").title = state === "connected" ? "" : reason;
   $("status-word").textContent = STATUS[state];
@@ -152,7 +181,8 @@ function showCountdown() {
 
 $("name").addEventListener("change", rename);
 $("name").addEventListener("keydown", (event) => event.key === "Enter" && $("message").focus());
-$("cut").addEventListener("click", () => connection.state === "connected" && connection.cut(CUT));
+addEventListener("storage", ({ key, newValue }) => key === "name" && newValue && ($("name").value = you = newValue));
+$("cut").addEventListener("click", () => connection.connected && connection.cut(CUT));
 $("message").addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();

@@ -1,22 +1,17 @@
 /**
  * A small Socket.IO client: protocol v5 on Engine.IO v4, WebSocket only, namespace `/`, text only.
  *
- * It never buffers and never sends anything twice. What it cannot hand to an open connection is refused at once
- * (`NotSent`), and a request whose answer does not come says so (`NotAcknowledged`): at most once, without silence.
+ * It has as much of the stock client's shape as `tenfour.js` wraps, which keeps and repeats what has to survive. By itself
+ * it never buffers and never sends anything twice: what it cannot hand to an open connection fails at once.
  *
  * ```js
- * const connection = new Connection({ auth: () => ({ name: "Ada" }) });
- * connection.on("line", (line) => console.log(line.text));
+ * const connection = new Connection({ auth: { name: "Ada" } });
+ * connection.onAny((event, ...args) => console.log(event, args));
  * connection.addEventListener("state", () => console.log(connection.state));
- * const [answer] = await connection.request("say", ["hello"]);
+ * connection.connect();
+ * connection.timeout(5_000).emit("say", "hello", (error, answer) => console.log(error ?? answer));
  * ```
  */
-
-/** Refused before it left: nobody has it, and sending it again is safe. */
-export class NotSent extends Error {}
-
-/** Sent, but the answer did not come: it may or may not have arrived, and sending it again may double it. */
-export class NotAcknowledged extends Error {}
 
 /** Engine.IO v4 packet types. */
 const ENGINE = { open: "0", close: "1", ping: "2", pong: "3", message: "4" };
@@ -26,15 +21,13 @@ const SOCKET = { connect: "0", disconnect: "1", event: "2", ack: "3", refused: "
 const DEFAULTS = {
   /** The server and its path; by default the server that this page came from. */
   url: new URL("/socket.io/", location.href),
-  /** Called for each connection: what the server gets as `auth`. */
-  auth: () => ({}),
+  /** What the server gets as `auth`: a value, or a function that hands it to its argument. */
+  auth: {},
   /** Milliseconds in which a connection must be open and accepted by the server. */
   connectTimeout: 10_000,
-  /** Milliseconds after which a request without an answer is `NotAcknowledged`. */
-  requestTimeout: 10_000,
-  /** Requests that may wait for an answer at a time; the next one is `NotSent`. */
+  /** Requests that may wait for an answer at a time. */
   maxPending: 256,
-  /** Bytes that may wait for the network; beyond, an event is `NotSent`. */
+  /** Bytes that may wait for the network. */
   maxBuffered: 1_000_000,
   /** Reconnection: the n-th try comes after `minDelay`·2ⁿ milliseconds, at most `maxDelay`, less up to half at random. */
   minDelay: 500,
@@ -45,14 +38,19 @@ const DEFAULTS = {
  * One connection that comes back by itself.
  *
  * It dispatches `state` on itself whenever `state` changes: `connecting`, `connected`, `offline` (with `reason`, and
- * `retryAt`, the time of the next try in milliseconds since 1970) or `closed` (for good: by `close()` or the server).
+ * `retryAt`, the time of the next try in milliseconds since 1970) or `closed` (for good: by `disconnect()` or the server).
  */
 export class Connection extends EventTarget {
+  nsp = "/";
   state = "closed";
   reason = "";
   retryAt = 0;
+  auth;
+  /** What the server answered to CONNECT: the session's secret, and what else it says of itself. */
+  _pid;
+  tenfour;
   #options;
-  #listeners = new Map();
+  #heard = new Set();
   #pending = new Map();
   #nextId = 0;
   #failures = 0;
@@ -64,45 +62,73 @@ export class Connection extends EventTarget {
   constructor(options = {}) {
     super();
     this.#options = { ...DEFAULTS, ...options };
-    this.#open();
+    this.auth = this.#options.auth;
   }
 
-  /** Calls `listener` with the arguments of each `event`; what it returns answers a server that asked for an answer. */
+  get connected() {
+    return this.state === "connected";
+  }
+
+  /** `connect` and `disconnect`, as the stock client tells them. */
   on(event, listener) {
-    this.#listeners.set(event, listener);
+    this.addEventListener(event, listener);
     return this;
   }
 
-  /** Sends an event, at most once. Throws `NotSent` where it cannot be handed to the connection now. */
-  emit(event, args = []) {
-    this.#send(SOCKET.event + JSON.stringify([event, ...args]));
+  off(event, listener) {
+    this.removeEventListener(event, listener);
+    return this;
   }
 
-  /** Sends an event and resolves to the arguments of its acknowledgement, or rejects: `NotSent`, `NotAcknowledged`. */
-  async request(event, args = [], timeout = this.#options.requestTimeout) {
-    if (this.#pending.size >= this.#options.maxPending) throw new NotSent("too many messages wait for an answer");
-    const id = this.#nextId++;
-    this.#send(SOCKET.event + id + JSON.stringify([event, ...args]));
-    return new Promise((resolve, reject) => {
-      const settle = (finish) => (value) => {
-        clearTimeout(timer);
-        this.#pending.delete(id);
-        finish(value);
-      };
-      const fail = settle((why) => reject(new NotAcknowledged(why)));
-      const timer = setTimeout(fail, timeout, `no answer in ${timeout / 1000} s`);
-      this.#pending.set(id, { answer: settle(resolve), fail });
-    });
+  /** Calls `listener` with name and arguments of each event of the server's. */
+  onAny(listener) {
+    this.#heard.add(listener);
+    return this;
+  }
+
+  offAny(listener) {
+    this.#heard.delete(listener);
+    return this;
+  }
+
+  /**
+   * For one event: `emit(event, ...args, done)` sends it, at most once, and calls `done(null, ...answer)`, or `done(error)` if it
+   * cannot be sent, or its answer does not come: then it may or may not have arrived.
+   */
+  timeout(milliseconds) {
+    return { emit: (event, ...args) => this.#request(event, args, args.pop(), milliseconds) };
+  }
+
+  connect() {
+    if (this.state === "closed") this.#open();
+    return this;
+  }
+
+  /** Ends the session, and closes the socket for good. */
+  disconnect() {
+    if (this.connected) this.#webSocket.send(ENGINE.message + SOCKET.disconnect);
+    this.#lose("closed by this page", Infinity);
+    return this;
   }
 
   /** Closes the socket, as a lost network does, and stays away for `milliseconds`. */
-  cut(milliseconds) {
+  cut(milliseconds = this.#backoff()) {
     this.#lose("the connection was cut", milliseconds);
   }
 
-  /** Closes the socket for good. */
-  close() {
-    this.#lose("closed by this page", Infinity);
+  #request(event, args, done, milliseconds) {
+    if (!this.connected) return done(new Error("you are offline"));
+    if (this.#pending.size >= this.#options.maxPending) return done(new Error("too many messages wait for an answer"));
+    if (this.#webSocket.bufferedAmount > this.#options.maxBuffered) return done(new Error("the network is too slow"));
+    const id = this.#nextId++;
+    const settle = (...outcome) => {
+      clearTimeout(timer);
+      this.#pending.delete(id);
+      done(...outcome);
+    };
+    const timer = setTimeout(() => settle(new Error(`no answer in ${milliseconds / 1000} s`)), milliseconds);
+    this.#pending.set(id, settle);
+    this.#webSocket.send(ENGINE.message + SOCKET.event + id + JSON.stringify([event, ...args]));
   }
 
   #open() {
@@ -137,7 +163,7 @@ export class Connection extends EventTarget {
     if (type === ENGINE.open) {
       const { pingInterval, pingTimeout } = JSON.parse(body);
       this.#silence = pingInterval + pingTimeout;
-      this.#webSocket.send(ENGINE.message + SOCKET.connect + JSON.stringify(this.#options.auth()));
+      this.#introduce(this.#webSocket);
     } else if (type === ENGINE.ping) {
       this.#webSocket.send(ENGINE.pong);
       if (this.state === "connected") this.#expect(this.#silence, "the server fell silent");
@@ -148,17 +174,23 @@ export class Connection extends EventTarget {
     }
   }
 
+  #introduce(webSocket) {
+    const send = (auth) => webSocket === this.#webSocket && webSocket.send(ENGINE.message + SOCKET.connect + JSON.stringify(auth));
+    typeof this.auth === "function" ? this.auth(send) : send(this.auth);
+  }
+
   #message(packet) {
     const [, type, id, json] = /^([0-4])(\d*)(.*)$/s.exec(packet) ?? [];
     const data = json ? JSON.parse(json) : undefined;
     if (type === SOCKET.connect) {
       this.#failures = 0;
+      ({ pid: this._pid, tenfour: this.tenfour } = data);
       this.#expect(this.#silence, "the server fell silent");
       this.#change("connected");
     } else if (type === SOCKET.event) {
       this.#dispatch(id, data);
     } else if (type === SOCKET.ack) {
-      this.#pending.get(Number(id))?.answer(data);
+      this.#pending.get(Number(id))?.(null, ...data);
     } else if (type === SOCKET.refused) {
       this.#lose(`the server refused: ${data.message}`);
     } else if (type === SOCKET.disconnect) {
@@ -169,18 +201,15 @@ export class Connection extends EventTarget {
   }
 
   #dispatch(id, [event, ...args]) {
-    try {
-      const answer = this.#listeners.get(event)?.(...args);
-      if (id !== "") this.#send(SOCKET.ack + id + JSON.stringify(answer === undefined ? [] : [answer]));
-    } catch (error) {
-      reportError(error); // The listener's fault: the connection is sound.
+    const answer = (...values) => this.connected && this.#webSocket.send(ENGINE.message + SOCKET.ack + id + JSON.stringify(values));
+    if (id !== "") args.push(answer);
+    for (const listener of this.#heard) {
+      try {
+        listener(event, ...args);
+      } catch (error) {
+        reportError(error); // The listener's fault: the connection is sound.
+      }
     }
-  }
-
-  #send(packet) {
-    if (this.state !== "connected") throw new NotSent("you are offline");
-    if (this.#webSocket.bufferedAmount > this.#options.maxBuffered) throw new NotSent("the network is too slow");
-    this.#webSocket.send(ENGINE.message + packet);
   }
 
   /** The one way out of a connection: tells each waiting request, and arranges the next try. */
@@ -193,8 +222,8 @@ export class Connection extends EventTarget {
     this.reason = reason;
     this.retryAt = Date.now() + delay;
     if (delay !== Infinity) this.#retry = setTimeout(() => this.#open(), delay);
-    for (const { fail } of [...this.#pending.values()]) fail(reason);
     this.#change(delay === Infinity ? "closed" : "offline");
+    for (const settle of [...this.#pending.values()]) settle(new Error(reason));
   }
 
   #backoff() {
@@ -204,7 +233,9 @@ export class Connection extends EventTarget {
   }
 
   #change(state) {
+    const before = this.connected;
     this.state = state;
     this.dispatchEvent(new Event("state"));
+    if (this.connected !== before) this.dispatchEvent(new Event(before ? "disconnect" : "connect"));
   }
 }

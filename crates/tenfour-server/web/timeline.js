@@ -1,5 +1,5 @@
 /**
- * The list of what was said, in the order of the server's numbers, with what is known of each own message.
+ * The list of what was said, each line once and in the order of the server's numbers, with what is known of each own message.
  *
  * Everything a peer wrote goes through `textContent`.
  */
@@ -13,33 +13,36 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-d
 
 /** What the page knows of a message of its own, in words. */
 const MARKS = {
+  waiting: () => "kept here, sent when connected",
   sending: () => "sending…",
-  acknowledged: (number) => `✓ acknowledged as ${number}`,
-  unacknowledged: (why, number) =>
-    `not acknowledged (${why}): ` + (number === undefined ? "it may or may not have arrived" : `but it is line ${number}`),
-  unsent: (why) => `not sent: ${why}`,
+  acknowledged: (number) => `✓ line ${number}`,
+  doubtful: (why) => `not acknowledged: ${why}`,
   refused: (why) => `refused: ${why}`,
 };
+/** Of these the server has not given a number, and may yet. */
+const PENDING = ":is([data-state=waiting], [data-state=sending])";
 
-/** One message of this page's own, from the moment it is written. */
+/** One message of this browser's own, from the moment it is written. */
 export class OwnMessage {
-  /** The server's, once the line came back. */
-  number;
-
-  constructor(text, from) {
+  constructor({ key, text, from, at }) {
     this.text = text;
-    this.element = lineElement({ text, from, at: Date.now() });
+    this.element = lineElement({ text, from, at });
     this.element.classList.add("own");
-    this.mark("sending");
+    this.element.dataset.key = key;
+  }
+
+  /** Whether it is on its way. */
+  get pending() {
+    return this.element.matches(PENDING);
   }
 
   /** Says what became of it: a state of `MARKS` and its detail. */
   mark(state, detail) {
     this.element.dataset.state = state;
-    this.element.querySelector(".mark").textContent = MARKS[state](detail, this.number);
+    this.element.querySelector(".mark").textContent = MARKS[state](detail);
   }
 
-  /** Offers to say it again: only for what certainly never left. */
+  /** Offers to do something about it, after which it is gone. */
   offer(label, action) {
     const button = element("button", "again", label);
     button.type = "button";
@@ -52,6 +55,8 @@ export class Timeline {
   #list;
   #scroller;
   #latest;
+  /** Of the lines that are shown, ascending. */
+  #numbers = [];
 
   /** `list` grows within `scroller`; the button `latest` shows while the end is out of sight. */
   constructor({ list, scroller, latest }) {
@@ -68,13 +73,29 @@ export class Timeline {
     }).observe(scroller);
   }
 
-  /** A line of the server's, which is an own message if it is one that this page sent. */
+  /** The number of the last line, 0 if there is none. */
+  get last() {
+    return this.#numbers.at(-1) ?? 0;
+  }
+
+  has(number) {
+    return this.#numbers.includes(number);
+  }
+
+  /** A line of the server's, at the place of its number; it is an own message if this page wrote it. */
   line(line, own) {
     const item = own?.element ?? lineElement(line);
-    if (own) own.number = line.number;
+    item.dataset.number = line.number;
     numberOf(item).textContent = line.number;
     item.querySelector(".from").textContent = line.from;
-    this.#place(item);
+    const after = this.#numbers.findLast((number) => number < line.number);
+    const isLast = after === this.#numbers.at(-1);
+    this.#numbers.splice(after === undefined ? 0 : this.#numbers.lastIndexOf(after) + 1, 0, line.number);
+    const before = isLast ? undefined : this.#list.querySelector(`[data-number="${after}"]`);
+    if (isLast) this.#place(item);
+    else if (before) before.after(item);
+    else this.#list.prepend(item);
+    return item;
   }
 
   /** An own message, after all lines so far, until the server gives it its place. */
@@ -83,11 +104,13 @@ export class Timeline {
     this.toEnd();
   }
 
-  /** Something that happened between two lines: `kind` is `cut`, `back` or `gap`. */
+  /** Something that happened between two lines: `kind` is `cut`, `back` or `gap`. Answers what shows its text. */
   notice(kind, text, numbers = "") {
     const item = element("li", `notice ${kind}`);
-    item.append(element("span", "number", numbers), element("p", "text", text));
+    const shown = element("p", "text", text);
+    item.append(element("span", "number", numbers), shown);
     this.#place(item);
+    return shown;
   }
 
   toEnd() {
@@ -97,12 +120,16 @@ export class Timeline {
   /** Before what is still on its way: the server will number that later. */
   #place(item) {
     const follow = this.#atEnd();
-    const waiting = [...this.#list.querySelectorAll("[data-state=sending]")];
-    const next = waiting.find((other) => other !== item && numberOf(other).textContent === "");
-    this.#list.insertBefore(item, next ?? null);
-    while (this.#list.childElementCount > MAX_ENTRIES) this.#list.firstElementChild.remove();
+    const waiting = [...this.#list.querySelectorAll(PENDING)];
+    this.#list.insertBefore(item, waiting.find((other) => other !== item && !other.dataset.number) ?? null);
+    while (this.#list.childElementCount > MAX_ENTRIES) this.#drop(this.#list.firstElementChild);
     if (follow) this.toEnd();
     this.#latest.hidden = this.#atEnd();
+  }
+
+  #drop(item) {
+    if (Number(item.dataset.number) === this.#numbers[0]) this.#numbers.shift();
+    item.remove();
   }
 
   #atEnd() {

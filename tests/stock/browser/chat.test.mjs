@@ -1,20 +1,23 @@
-// The chat page of `tenfour serve`: what two people see of each other, and what a cut connection loses.
+// The chat page of `tenfour serve`: what two people see of each other, and that cuts, reloads and kills lose nothing.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { SCREENSHOTS, useBrowser } from "../support/browser.mjs";
 import { start, words } from "../support/server.mjs";
 
+const COMMAND = words(process.env.TENFOUR_CHAT_COMMAND);
 const REFERENCE = [process.execPath, fileURLToPath(new URL("../reference-chat.mjs", import.meta.url))];
 const HOSTILE = "<img src=x onerror=alert(1)> & <b>not bold</b>";
+const DESK = { viewport: { width: 1280, height: 800 } };
 const browser = useBrowser();
 let server;
 
 before(async () => {
   mkdirSync(SCREENSHOTS, { recursive: true });
-  server = await start(words(process.env.TENFOUR_CHAT_COMMAND) ?? REFERENCE);
+  server = await start(COMMAND ?? REFERENCE);
 });
 after(() => server?.stop());
 
@@ -37,30 +40,81 @@ test("two people chat: who is here, what is said, what is acknowledged", async (
   await picture(ada, "chat");
 });
 
-test("a cut connection: what is said meanwhile is lost, and both sides know", async (t) => {
+test("cut: what is said meanwhile on both sides comes once and in order", async (t) => {
   const [ada, grace] = [await enter(t, "Ada"), await enter(t, "Grace")];
   await grace.present("Ada");
   await ada.id("cut").click();
   await ada.status("offline");
   await grace.absent("Ada");
 
-  for (const text of ["Ada, are you there?", "This passes her by."]) {
+  const said = ["Ada, are you there?", "This waits for her."];
+  for (const text of said) {
     await grace.say(text);
     await grace.marked(text, "acknowledged");
   }
-  await ada.say("Typed while cut off");
-  await ada.marked("Typed while cut off", "unsent");
+  const typed = ["Typed while cut off", "and this too"];
+  for (const text of typed) {
+    await ada.say(text);
+    await ada.marked(text, "waiting");
+  }
   await picture(ada, "chat-cut");
 
   await ada.status("connected");
-  await ada.shows("2 messages");
+  for (const text of typed) await ada.marked(text, "acknowledged");
   await grace.present("Ada");
   await grace.say("Welcome back");
-  await ada.shows("Welcome back");
-  const seen = (await ada.texts()).join("\n");
-  assert.ok(!seen.includes("are you there?") && !seen.includes("This passes her by."), "at most once: gone");
-  assert.ok(!(await grace.texts()).join("\n").includes("Typed while cut off"), "what was not sent is not sent later");
+  for (const person of [ada, grace]) await person.hasLast([...said, ...typed, "Welcome back"]);
   await picture(ada, "chat-after-cut");
+});
+
+test("cut, typed, reloaded, connected again: every line once, in order", async (t) => {
+  const [ada, grace] = [await enter(t, "Ada"), await enter(t, "Grace")];
+  await ada.say("Before");
+  await ada.marked("Before", "acknowledged");
+  await ada.unplug();
+  const typed = Array.from({ length: 5 }, (_, index) => `Typed ${index + 1}`);
+  for (const text of typed.slice(0, 3)) await ada.say(text);
+  await ada.marked("Typed 3", "waiting");
+  await ada.page.reload();
+  await ada.marked("Typed 1", "waiting");
+  for (const text of typed.slice(3)) await ada.say(text);
+  await grace.say("Meanwhile");
+  await grace.marked("Meanwhile", "acknowledged");
+  await picture(ada, "chat-reloaded-offline");
+  await ada.page.reload();
+  await ada.plug();
+  await ada.status("connected");
+  for (const text of typed) await ada.marked(text, "acknowledged");
+  for (const person of [ada, grace]) await person.hasLast(["Before", "Meanwhile", ...typed]);
+});
+
+test("reloads at any moment while lines are on their way", async (t) => {
+  const [ada, grace] = [await enter(t, "Ada"), await enter(t, "Grace")];
+  const typed = Array.from({ length: 24 }, (_, index) => `Number ${index + 1}`);
+  for (const [index, text] of typed.entries()) {
+    await ada.say(text);
+    if (index % 6 === 5) await ada.page.reload({ waitUntil: "commit" });
+    if (index % 6 === 5) await ada.status("connected");
+  }
+  for (const person of [ada, grace]) await person.hasLast(typed);
+});
+
+test("two tabs of a browser: one person, one outbox, every line once", async (t) => {
+  const [one, grace] = [await enter(t, "Ada"), await enter(t, "Grace")];
+  const two = await enter(t, "Ada", { page: await one.page.context().newPage() });
+  await one.unplug();
+  const typed = Array.from({ length: 8 }, (_, index) => `Tabbed ${index + 1}`);
+  await one.say(typed[0]);
+  await one.marked(typed[0], "acknowledged"); // By way of the other tab.
+  await two.say(typed[1]);
+  await two.marked(typed[1], "acknowledged");
+  await one.plug();
+  await one.status("connected");
+  await two.page.close();
+  for (const text of typed.slice(2)) await one.say(text);
+  for (const text of typed.slice(2)) await one.marked(text, "acknowledged");
+  for (const person of [one, grace]) await person.hasLast(typed);
+  assert.equal(await one.id("people").locator("li", { hasText: "Ada" }).count(), 1, "one person");
 });
 
 test("on a phone in the dark", async (t) => {
@@ -71,11 +125,45 @@ test("on a phone in the dark", async (t) => {
   await picture(ada, "chat-phone-dark");
 });
 
+test("killed and restarted on its data: what was said is there, what was typed follows", { skip: !COMMAND }, async (t) => {
+  const data = mkdtempSync(join(tmpdir(), "tenfour-chat-"));
+  let own = await start(COMMAND, ["--data", data]);
+  const { address } = own;
+  t.after(async () => {
+    await own.stop();
+    rmSync(data, { recursive: true });
+  });
+  const [ada, grace] = [await enter(t, "Ada", { url: own.url }), await enter(t, "Grace", { url: own.url })];
+  await grace.present("Ada");
+  const lines = ["One", "Two", "Three"];
+  for (const [index, text] of lines.entries()) {
+    const person = index % 2 ? grace : ada;
+    await person.say(text);
+    await person.marked(text, "acknowledged");
+  }
+  await own.stop("SIGKILL");
+  await ada.status("offline");
+  const typed = ["While it was dead", "Is anyone there?"];
+  for (const text of typed) await ada.say(text);
+  await ada.marked(typed[1], "waiting");
+  await picture(ada, "chat-killed");
+  own = await start(COMMAND, ["--data", data, "--listen", address]);
+  for (const text of typed) await ada.marked(text, "acknowledged");
+  for (const person of [ada, grace]) await person.hasLast([...lines, ...typed]);
+  await ada.noGap();
+  await grace.noGap();
+  const mary = await enter(t, "Mary", { url: own.url });
+  await mary.hasLast([...lines, ...typed]);
+  await picture(mary, "chat-restarted");
+});
+
 /** Opens the page as somebody, in a browser profile of their own, and waits until it is connected. */
-async function enter(t, name, options = { viewport: { width: 1280, height: 800 } }) {
-  const page = await browser.page(t, options);
+async function enter(t, name, { page, url = server.url, ...options } = {}) {
+  page ??= await browser.page(t, { ...DESK, ...options });
+  page.problems ??= [];
   const id = (testId) => page.getByTestId(testId);
   const line = (text) => id("messages").locator("li", { hasText: text }).first();
+  let plugged = Promise.resolve();
   const person = {
     page,
     id,
@@ -84,13 +172,48 @@ async function enter(t, name, options = { viewport: { width: 1280, height: 800 }
     absent: (who) => id("people").locator("li", { hasText: who }).first().waitFor({ state: "detached" }),
     shows: (text) => line(text).waitFor(),
     marked: (text, state) => id("messages").locator(`li[data-state=${state}]`, { hasText: text }).first().waitFor(),
-    texts: () => id("messages").locator("li .text").allTextContents(),
+    texts: () => id("messages").locator("li:not(.notice) .text").allTextContents(),
+    /** Waits until these are the last lines, each once, with ascending numbers. */
+    async hasLast(expected) {
+      const last = () =>
+        page.evaluate(
+          (count) =>
+            [...document.querySelectorAll("[data-testid=messages] li:not(.notice)")]
+              .slice(-count)
+              .map((item) => [item.querySelector(".number").textContent, item.querySelector(".text").textContent]),
+          expected.length,
+        );
+      const wanted = JSON.stringify(expected);
+      for (let tries = 0; tries < 200; tries++) {
+        const lines = await last();
+        if (JSON.stringify(lines.map(([, text]) => text)) === wanted && lines.every(([number]) => number)) break;
+        await page.waitForTimeout(50);
+      }
+      const lines = await last();
+      assert.deepEqual(lines.map(([, text]) => text), expected, name);
+      const numbers = lines.map(([number]) => Number(number));
+      assert.deepEqual(numbers, numbers.toSorted((a, b) => a - b), name);
+      assert.equal(new Set(numbers).size, numbers.length, name);
+    },
+    noGap: async () => assert.equal(await page.locator(".gap").count(), 0, `${name} is told of no gap`),
     async say(text) {
       await id("message").fill(text);
       await id("send").click();
     },
+    /** Takes the network from all its WebSockets, and from those to come. */
+    async unplug() {
+      plugged = new Promise((resolve) => (person.plug = resolve));
+      for (const socket of sockets) await socket.close();
+      await person.status("offline");
+    },
   };
-  await page.goto(server.url);
+  const sockets = new Set();
+  await page.routeWebSocket(/socket\.io/, async (socket) => {
+    await plugged;
+    socket.connectToServer();
+    sockets.add(socket);
+  });
+  await page.goto(url);
   await person.status("connected");
   await id("name").fill(name);
   await id("name").press("Enter");

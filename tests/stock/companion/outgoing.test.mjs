@@ -161,7 +161,8 @@ test("what is put off is sent again, before what is behind it", async (t) => {
 
 test("what got no answer within the time of dedup is given up, and told: it might be doubled", async (t) => {
   const server = new FakeServer();
-  const { chat, socket } = life(t, server, { fault: (where) => where === "mute", options: { timeout: 10, dedup: 40 } });
+  server.dedupMs = 300; // It is the server that says so.
+  const { chat, socket } = life(t, server, { fault: (where) => where === "mute", options: { timeout: 10 } });
   const emission = chat.emit("say", 0);
   socket.connect();
   await assert.rejects(emission, { code: "indeterminate" });
@@ -170,7 +171,9 @@ test("what got no answer within the time of dedup is given up, and told: it migh
 });
 
 test("what never left is not given up, however late it is", async (t) => {
-  const { chat, socket } = life(t, new FakeServer(), { options: { dedup: 1 } });
+  const server = new FakeServer();
+  server.dedupMs = 1;
+  const { chat, socket } = life(t, server);
   const emission = chat.emit("say", 0);
   await sleep(20);
   socket.connect();
@@ -179,9 +182,10 @@ test("what never left is not given up, however late it is", async (t) => {
 
 test("`late: retry` sends it nevertheless", async (t) => {
   const server = new FakeServer();
+  server.dedupMs = 5;
   let mute = 5;
   const fault = (where) => where === "mute" && mute-- > 0;
-  const { chat, socket } = life(t, server, { fault, options: { timeout: 10, dedup: 5, late: "retry" } });
+  const { chat, socket } = life(t, server, { fault, options: { timeout: 10, late: "retry" } });
   const emission = chat.emit("say", 0);
   socket.connect();
   assert.deepEqual(await emission, { number: 1 });

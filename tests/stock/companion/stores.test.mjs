@@ -148,6 +148,34 @@ describe("tabs that share an outbox", () => {
   });
 });
 
+/** A tab's session storage, and a copy of it. */
+class TabStorage extends Map {
+  getItem = (key) => this.get(key) ?? null;
+  setItem = (key, value) => void this.set(key, value);
+}
+
+describe("an outbox in IndexedDB", () => {
+  test("a reload right behind the call loses nothing, and doubles nothing", async () => {
+    const [name, storage] = [freshName(), new TabStorage()];
+    // The page dies with the call: its database never answers.
+    const { open } = indexedDB;
+    indexedDB.open = () => ({});
+    const dying = indexedDbOutbox(name, {}, storage);
+    for (const key of ["a", "b"]) dying.add(entry(key));
+    await sleep(1);
+    indexedDB.open = open;
+    const left = new TabStorage(storage);
+    for (let reload = 0; reload < 2; reload++) {
+      const next = indexedDbOutbox(name, {}, new TabStorage(left));
+      assert.deepEqual(await keys(next), ["a", "b"], "also if it was there already");
+    }
+    const last = indexedDbOutbox(name, {}, left);
+    await last.add(entry("c"));
+    assert.deepEqual(await keys(last), ["a", "b", "c"], "behind what was before");
+    assert.deepEqual([...left.values()], ["[]"]);
+  });
+});
+
 describe("an outbox in a file", () => {
   test("is there after a kill at any time, as far as it was kept", async (t) => {
     const path = join(folder(t), "outbox");
@@ -241,21 +269,15 @@ describe("a tab's cursor", () => {
   const alive = setInterval(() => {}, 1_000);
   after(() => clearInterval(alive));
 
-  /** A tab's session storage, and a copy of it. */
-  class Storage extends Map {
-    getItem = (key) => this.get(key) ?? null;
-    setItem = (key, value) => void this.set(key, value);
-  }
-
   for (const locks of [true, false]) {
     test(`survives a reload, and a copy of the tab begins anew ${locks ? "" : "without Web Locks too"}`, async (t) => {
       if (locks) t.after(install());
       const claim = { pid: "p", offset: "o" };
-      const storage = new Storage();
+      const storage = new TabStorage();
       const first = tabCursor("chat", storage);
       assert.equal(await first.load(), undefined);
       first.save(claim);
-      const copy = new Storage(storage);
+      const copy = new TabStorage(storage);
       const twin = tabCursor("chat", copy);
       assert.equal(await twin.load(), undefined, "the original is still there");
       twin.save({ pid: "q" });
@@ -272,7 +294,7 @@ describe("a tab's cursor", () => {
 
   test("waits for a document that is about to let go", async (t) => {
     t.after(install());
-    const storage = new Storage();
+    const storage = new TabStorage();
     const old = tabCursor("chat", storage);
     await old.load();
     old.save({ pid: "p" });

@@ -16,7 +16,11 @@ pub(crate) struct Person {
 impl Person {
     /// Joins; the first event is the welcome.
     pub(crate) async fn enter(server: &Server, name: &str) -> Self {
-        let auth = json!({ "name": name }).to_string();
+        Self::enter_as(server, &json!({ "name": name })).await
+    }
+
+    async fn enter_as(server: &Server, auth: &Value) -> Self {
+        let auth = auth.to_string();
         let mut client = connect(server, &auth).await.expect("admitted");
         let (event, welcome) = next_event(&mut client).await;
         assert_eq!(event, "welcome", "nothing comes before it");
@@ -65,23 +69,67 @@ async fn a_line_reaches_everyone_under_the_number_that_is_acknowledged() {
     let server = Server::start(&ANY_PORT);
     let mut ada = Person::enter(&server, "Ada").await;
     let mut grace = Person::enter(&server, " Ada ").await;
-    let epoch = ada.welcome["epoch"].as_u64().expect("milliseconds since 1970");
-    assert_eq!(ada.welcome, json!({ "number": 0, "epoch": epoch, "you": "Ada" }));
-    assert_eq!(grace.welcome, json!({ "number": 0, "epoch": epoch, "you": "Ada 2" }));
+    assert_eq!(ada.welcome, json!({ "number": 0, "you": "Ada" }));
+    assert_eq!(grace.welcome, json!({ "number": 0, "you": "Ada 2" }));
     assert_eq!(grace.ask("rename", r#""Grace""#).await, json!({ "you": "Grace" }));
 
     for number in 1..=3 {
-        assert_eq!(grace.ask("say", &format!(r#""line {number}""#)).await, json!({ "number": number }));
+        let line = format!(r#""key {number}","line {number}""#);
+        assert_eq!(grace.ask("say", &line).await, json!({ "number": number }));
         for person in [&mut ada, &mut grace] {
             let line = person.next("line").await;
             let at = line["at"].as_u64().expect("milliseconds since 1970");
-            assert!(at >= epoch);
-            assert_eq!(
-                line,
-                json!({ "number": number, "from": "Grace", "text": format!("line {number}"), "at": at })
-            );
+            let (id, text) = (format!("key {number}"), format!("line {number}"));
+            assert_eq!(line, json!({ "number": number, "id": id, "from": "Grace", "text": text, "at": at }));
         }
     }
+}
+
+#[tokio::test]
+async fn a_line_whose_key_comes_again_is_told_once_and_answered_alike() {
+    let server = Server::start(&ANY_PORT);
+    let mut ada = Person::enter(&server, "Ada").await;
+    let mut grace = Person::enter(&server, "Grace").await;
+    for _ in 0..3 {
+        assert_eq!(ada.ask("say", r#""one","hi""#).await, json!({ "number": 1 }));
+        assert_eq!(grace.ask("say", r#""one","hi""#).await, json!({ "number": 1 }), "whoever comes with it");
+    }
+    assert_eq!(ada.ask("say", r#""two","hi""#).await, json!({ "number": 2 }));
+    for number in 1..=2 {
+        assert_eq!(grace.next("line").await["number"], number);
+    }
+}
+
+#[tokio::test]
+async fn the_last_lines_are_told_to_who_asks() {
+    let server = Server::start(&ANY_PORT);
+    let mut ada = Person::enter(&server, "Ada").await;
+    assert_eq!(ada.ask("history", "0").await, json!([]));
+    for number in 1..=3 {
+        ada.ask("say", &format!(r#""key {number}","line {number}""#)).await;
+    }
+    let mut grace = Person::enter(&server, "Grace").await;
+    assert_eq!(grace.welcome["number"], 3);
+    for after in 0..=3 {
+        let lines = grace.ask("history", &after.to_string()).await;
+        let numbers: Vec<_> =
+            lines.as_array().expect("a list").iter().map(|line| line["number"].clone()).collect();
+        assert_eq!(json!(numbers), json!((after + 1..=3).collect::<Vec<_>>()));
+    }
+}
+
+#[tokio::test]
+async fn who_shows_the_same_secret_is_the_same_person() {
+    let server = Server::start(&ANY_PORT);
+    let mut ada = Person::enter_as(&server, &json!({ "name": "Ada", "me": "secret" })).await;
+    let mut tab = Person::enter_as(&server, &json!({ "name": "Ada", "me": "secret" })).await;
+    assert_eq!(tab.welcome["you"], "Ada");
+    ada.sees(&["Ada"]).await;
+    tab.ask("rename", r#""Grace""#).await;
+    ada.sees(&["Grace"]).await;
+    tab.client.close().await.expect("closed");
+    ada.ask("say", r#""one","hi""#).await;
+    assert_eq!(ada.next("line").await["from"], "Grace");
 }
 
 #[tokio::test]
@@ -124,12 +172,15 @@ async fn who_has_no_valid_name_is_refused_and_told_why() {
 async fn what_is_refused_says_why_and_takes_no_number() {
     let server = Server::start(&ANY_PORT);
     let mut ada = Person::enter(&server, "Ada").await;
-    let long = json!("x".repeat(2_001)).to_string();
+    let long = format!(r#""key","{}""#, "x".repeat(2_001));
     for (event, arguments, why) in [
-        ("say", r#""  ""#, "1 to 2000 characters"),
+        ("say", r#""key","  ""#, "1 to 2000 characters"),
         ("say", &long, "1 to 2000 characters"),
         ("say", "7", "argument 1"),
-        ("say", "", "argument 1"),
+        ("say", r#""key""#, "argument 2"),
+        ("say", r#""key",7"#, "argument 2"),
+        ("say", r#""","hi""#, "key"),
+        ("history", r#""all""#, "argument 1"),
         ("rename", r#""""#, "1 to 32 characters"),
         ("rename", r#"{"name":"Ada"}"#, "argument 1"),
         ("shout", r#""hi""#, "no handler"),
@@ -138,7 +189,7 @@ async fn what_is_refused_says_why_and_takes_no_number() {
         let error = answer["error"].as_str().unwrap_or_else(|| panic!("{event}({arguments}): {answer}"));
         assert!(error.contains(why), "{event}({arguments}): {error}");
     }
-    assert_eq!(ada.ask("say", r#""hi""#).await, json!({ "number": 1 }));
+    assert_eq!(ada.ask("say", r#""key","hi""#).await, json!({ "number": 1 }));
     assert_eq!(ada.next("line").await["text"], "hi", "nothing of it was told");
 }
 
@@ -150,7 +201,8 @@ async fn a_newcomer_misses_no_line_behind_their_welcome() {
     let mut ada = Person::enter(&server, "Ada").await;
     let talk = async {
         for number in 1..=LINES {
-            assert_eq!(ada.ask("say", r#""hi""#).await, json!({ "number": number }));
+            let line = format!(r#""key {number}","hi""#);
+            assert_eq!(ada.ask("say", &line).await, json!({ "number": number }));
         }
     };
     let arrivals = async {
