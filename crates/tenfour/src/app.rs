@@ -16,6 +16,9 @@ use tenfour_tokio::{
     wire::native::CloseCode,
 };
 
+/// When an event that the server cannot take now may be sent again.
+const LATER: Duration = Duration::from_secs(1);
+
 pub(crate) type Admit = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 
 pub(crate) struct App {
@@ -91,7 +94,12 @@ impl Application for App {
     }
 
     fn refused(&self, refusal: &KeyRefusal) -> Body {
-        HandlerError::new(refusal.to_string()).to_body()
+        let error = HandlerError::new(refusal.to_string());
+        match refusal {
+            KeyRefusal::Full | KeyRefusal::NotKept(_) => error.retry_after(LATER),
+            _ => error,
+        }
+        .to_body()
     }
 
     fn disconnected(&self, socket: tokio_adapter::Socket, reason: DisconnectReason) -> BoxFuture<()> {

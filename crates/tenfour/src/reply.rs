@@ -2,7 +2,7 @@
 
 use crate::socket::acceptable;
 use serde::Serialize;
-use std::fmt;
+use std::{fmt, time::Duration};
 use tenfour_tokio::{Reply, broker::Body, wire::socketio::Args};
 
 /// What a handler returns: the acknowledgement, or an error that is answered in its place.
@@ -12,15 +12,26 @@ pub type HandlerResult<T = ()> = Result<T, HandlerError>;
 ///
 /// The client is answered an object with this message, `{"error":"…"}`, so it knows that the event was not handled. Every
 /// error converts into one with `?`, and its message is then **told to the client**: map an error that must stay inside.
+///
+/// One that is over after a while says when to send the event again, in milliseconds: `{"error":"…","retry_after":1000}`. The
+/// companion script `tenfour.js` does so; any other answer with an `error` it takes for final.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandlerError {
     message: String,
+    retry_after: Option<Duration>,
 }
 
 impl HandlerError {
     /// An error that the client is told.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
+        Self { message: message.into(), retry_after: None }
+    }
+
+    /// The event may be sent again after this time, and then be handled.
+    #[must_use]
+    pub const fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
     }
 
     /// What the client is told.
@@ -37,9 +48,12 @@ impl HandlerError {
         #[derive(Serialize)]
         struct Told<'a> {
             error: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            retry_after: Option<u128>,
         }
-        // A text always has a JSON form.
-        from_args(Args::serialize(&Told { error: &self.message }).unwrap_or_default())
+        let retry_after = self.retry_after.map(|after| after.as_millis());
+        // A text and a number always have a JSON form.
+        from_args(Args::serialize(&Told { error: &self.message, retry_after }).unwrap_or_default())
     }
 }
 
