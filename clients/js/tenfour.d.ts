@@ -134,12 +134,13 @@ export type Emission<T = any> = Promise<T> & {
 /** What cannot be had any more, told at its place among the events. */
 export interface Lost {
   /** The last position before it. */
-  after: string;
+  after: number;
   /** The last position of it. */
-  through: string;
+  through: number;
   /** How many messages; at least so many if not `exact`. */
   count: number;
   exact: boolean;
+  /** `retention`, `ttl`, `slow_consumer`, `rate_limit`, `conflated`, `epoch_reset`, `unsubscribed` or `unknown`. */
   reason: string;
 }
 

@@ -38,6 +38,7 @@ pub(crate) struct Room<Id> {
 #[derive(Debug)]
 struct Person<Id> {
     secret: Option<String>,
+    /// One for each connection: that of a client that is back stands beside its old one until that has left.
     sockets: Vec<Id>,
     name: String,
     /// When all deeds so far would have been done at `PACE`.
@@ -95,18 +96,16 @@ pub(crate) enum Refusal {
 }
 
 impl<Id: PartialEq> Room<Id> {
-    /// A room in which nobody is, with the last lines that were said in it, in order.
-    pub(crate) fn new(lines: impl IntoIterator<Item = Line>) -> Self {
-        let mut room = Self { number: 0, lines: VecDeque::new(), people: Vec::new() };
-        lines.into_iter().for_each(|line| room.keep(line));
-        room
+    /// A room in which nobody is, and nothing was said.
+    pub(crate) const fn new() -> Self {
+        Self { number: 0, lines: VecDeque::new(), people: Vec::new() }
     }
 
     /// Whether somebody with this secret and name could join now.
     pub(crate) fn admit(&self, secret: Option<&str>, name: &str) -> Result<(), Refusal> {
         valid_name(name)?;
         secret.map_or(Ok(""), valid_key)?;
-        match self.by_secret(secret) {
+        match self.people.iter().find(|person| person.is(secret)) {
             Some(person) if person.sockets.len() >= MAX_SOCKETS => Err(Refusal::Sockets),
             None if self.people.len() >= MAX_PEOPLE => Err(Refusal::Full),
             _ => Ok(()),
@@ -121,9 +120,8 @@ impl<Id: PartialEq> Room<Id> {
         name: &str,
         now: Instant,
     ) -> Result<Welcome, Refusal> {
-        self.leave(&id);
         self.admit(secret, name)?;
-        let place = self.people.iter().position(|person| person.is(secret));
+        let place = self.people.iter().position(|person| person.sockets.contains(&id) || person.is(secret));
         let mut person = place.map(|place| self.people.remove(place)).unwrap_or_else(|| Person {
             secret: secret.map(str::to_owned),
             sockets: Vec::new(),
@@ -137,10 +135,11 @@ impl<Id: PartialEq> Room<Id> {
         Ok(Welcome { number: self.number, you })
     }
 
+    /// One connection of the socket's has ended.
     pub(crate) fn leave(&mut self, id: &Id) {
-        for person in &mut self.people {
-            person.sockets.retain(|socket| socket != id);
-        }
+        let Some(person) = self.people.iter_mut().find(|person| person.sockets.contains(id)) else { return };
+        let connection = person.sockets.iter().position(|socket| socket == id);
+        connection.map(|place| person.sockets.swap_remove(place));
         self.people.retain(|person| !person.sockets.is_empty());
     }
 
@@ -178,7 +177,7 @@ impl<Id: PartialEq> Room<Id> {
         Ok(Said::New(Line { number: self.number, id: key.to_owned(), from, text: text.to_owned(), at }))
     }
 
-    /// Remembers a line that everyone is told.
+    /// Remembers a line that is in the log.
     pub(crate) fn keep(&mut self, line: Line) {
         self.number = self.number.max(line.number);
         let place =
@@ -209,10 +208,6 @@ impl<Id: PartialEq> Room<Id> {
 
     fn person(&mut self, id: &Id) -> Result<&mut Person<Id>, Refusal> {
         self.people.iter_mut().find(|person| person.sockets.contains(id)).ok_or(Refusal::Stranger)
-    }
-
-    fn by_secret(&self, secret: Option<&str>) -> Option<&Person<Id>> {
-        self.people.iter().find(|person| person.is(secret))
     }
 
     /// The name, or the first of "name 2", "name 3", … that nobody has.
@@ -258,7 +253,7 @@ mod tests {
     use super::*;
 
     fn room_of(names: &[&str]) -> Room<usize> {
-        let mut room = Room::new([]);
+        let mut room = Room::new();
         for (id, name) in names.iter().enumerate() {
             room.join(id, None, name, Instant::now()).expect("a valid name");
         }
@@ -312,8 +307,14 @@ mod tests {
         assert_eq!(join(1, "s", "Ada").as_deref(), Ok("Ada 2"));
         assert_eq!(join(2, "other", "Mary").as_deref(), Ok("Mary"));
         assert_eq!(join(3, "s", "Ada 2").as_deref(), Ok("Ada 2"), "one's own name is free");
-        assert_eq!(join(3, "s", "Grace").as_deref(), Ok("Grace"), "a socket that comes back is one socket");
+        assert_eq!(join(3, "s", "Grace").as_deref(), Ok("Grace"), "back before it was gone");
         assert_eq!(room.names(), ["Ada", "Grace", "Mary"]);
+        room.leave(&3);
+        assert_eq!(
+            room.rename(&3, "Grace", now).as_deref(),
+            Ok("Grace"),
+            "the old connection's end is not the end"
+        );
         assert_eq!(room.rename(&1, "Hopper", now).as_deref(), Ok("Hopper"), "whichever socket asks");
         room.leave(&1);
         assert_eq!(room.names(), ["Ada", "Hopper", "Mary"]);
@@ -323,6 +324,20 @@ mod tests {
             assert!(room.join(id, Some("t"), "Tabs", now).is_ok());
         }
         assert_eq!(room.join(9, Some("t"), "Tabs", now), Err(Refusal::Sockets));
+    }
+
+    #[test]
+    fn a_socket_that_is_back_before_it_was_gone_stays() {
+        let mut room = room_of(&["Ada"]);
+        assert_eq!(
+            room.join(0, None, "Ada", Instant::now()).map(|welcome| welcome.you).as_deref(),
+            Ok("Ada")
+        );
+        room.leave(&0);
+        assert_eq!(room.names(), ["Ada"]);
+        room.leave(&0);
+        room.leave(&0);
+        assert!(room.names().is_empty());
     }
 
     #[test]
@@ -361,7 +376,10 @@ mod tests {
 
     #[test]
     fn what_was_said_before_is_at_hand_within_bounds() {
-        let mut room = Room::<usize>::new([line(3, "three"), line(7, "seven"), line(5, "five")]);
+        let mut room = Room::<usize>::new();
+        for line in [line(3, "three"), line(7, "seven"), line(5, "five")] {
+            room.keep(line);
+        }
         let numbers = |room: &Room<_>, after| -> Vec<u64> {
             room.after(after).into_iter().map(|line| line.number).collect()
         };

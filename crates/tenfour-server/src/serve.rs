@@ -12,9 +12,9 @@ use std::{
     time::Duration,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tenfour::{
-    Server,
+    Durability, Server,
     rustls::{
         self, ServerConfig,
         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -43,9 +43,23 @@ pub(crate) struct ServeArgs {
     /// The certificate's private key, in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// A folder for what is published, and for the sessions of clients: then both survive the end of the server
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Where to keep what is published: `disk` survives the loss of power, `memory` is gone with the process; by default the
+    /// disk if there is a folder for it
+    #[arg(long, value_name = "PLACE")]
+    durability: Option<Place>,
     /// What clients of tenfour's own protocol have to show; without it, everyone is let in
     #[arg(long, value_name = "TOKEN", env = "TENFOUR_TOKEN", hide_env_values = true)]
     token: Option<String>,
+}
+
+/// Where messages are kept.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Place {
+    Disk,
+    Memory,
 }
 
 /// What keeps it from serving, and what to do about it.
@@ -58,7 +72,7 @@ pub(crate) enum ServeError {
     #[error("cannot hear signals: {0}. Check the limit of open files (ulimit -n)")]
     Signals(io::Error),
     #[error("cannot set up the chat: {0}")]
-    Chat(#[from] tenfour::BuildError),
+    Chat(#[from] chat::StartError),
     #[error("serving failed: {0}")]
     Serve(io::Error),
 }
@@ -75,7 +89,11 @@ pub(crate) async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
         _ => None,
     };
     let mut signals = Signals::new().map_err(ServeError::Signals)?;
-    let server = chat::start(args.token.as_deref())?;
+    let durability = match (args.durability, &args.data) {
+        (Some(Place::Disk), _) | (None, Some(_)) => Durability::Disk,
+        (Some(Place::Memory), _) | (None, None) => Durability::Memory,
+    };
+    let server = chat::start(args.token.as_deref(), args.data.as_deref(), durability).await?;
     let sockets = server.handle();
     let mut lines = vec![format!("listening on http://{local}")];
     if let Some((listener, local)) = native {

@@ -11,7 +11,9 @@ const STATUS = { connecting: "Connecting…", connected: "Connected", offline: "
 const REASONS = {
   retention: "they are older than what the server keeps",
   ttl: "they were not worth keeping for so long",
-  expired: "this page was away for longer than the server waits for it",
+  slow_consumer: "this page was too slow for them",
+  epoch_reset: "the server has begun anew",
+  unknown: "this page was away for longer than the server waits for it",
 };
 
 const $ = (id) => document.getElementById(id);
