@@ -1,5 +1,6 @@
 //! What both codecs are measured on: five packets, as a peer sends them and as an application holds them.
 
+pub mod load;
 pub mod native;
 
 use bytes::Bytes;
