@@ -58,13 +58,14 @@ impl File {
         len
     }
 
+    /// Whoever writes into a sector writes all of it, as it stands by then.
     pub(super) fn write(&mut self, at: usize, bytes: &[u8]) {
+        Change::Written { at, bytes: bytes.to_vec() }.apply(&mut self.seen);
         for piece in pieces(at, bytes.len()) {
-            self.sectors.insert(piece.start / SECTOR);
-            let written =
-                Change::Written { at: piece.start, bytes: bytes[piece.start - at..piece.end - at].to_vec() };
-            written.apply(&mut self.seen);
-            self.changes.push(written);
+            let sector = piece.start / SECTOR;
+            let whole = sector * SECTOR..self.seen.len().min((sector + 1) * SECTOR);
+            self.sectors.insert(sector);
+            self.changes.push(Change::Written { at: whole.start, bytes: self.seen[whole].to_vec() });
         }
     }
 
