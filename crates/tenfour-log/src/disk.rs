@@ -88,7 +88,7 @@ mod tests;
 /// for a channel. It is built again when the log is opened.
 ///
 /// # What is trimmed
-/// As [`Retention`] says, entry by entry, and at once; only that bytes are those that an entry takes on the disk. The space
+/// As [`Retention`](crate::Retention) says, entry by entry, and at once; only that bytes are those that an entry takes on the disk. The space
 /// comes back by whole segments, from the old end, once a segment holds nothing but what was trimmed or released. What was
 /// trimmed by age is known to be so after a restart, too, except for what was trimmed after the last commit, if the process
 /// was killed. A channel's history stays true when all its entries are gone.

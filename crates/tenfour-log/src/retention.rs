@@ -15,8 +15,9 @@ pub(crate) const CHANNEL_OVERHEAD: usize = 64;
 
 /// How much a log keeps: of each channel, and in all. What is over a bound leaves from the old end.
 ///
-/// Bytes of an entry are those of its payload and 224 for the rest, and for each of its channels those of its name and 64:
-/// about what it takes in memory.
+/// Bytes of an entry are, for [`Memory`](crate::Memory), those of its payload and 224 for the rest, and for each of its channels
+/// those of its name and 64: about what it takes in memory. For [`Disk`](crate::Disk) they are what it takes on the disk.
+/// Entries that only [pinned](crate::is_pinned) channels have count nowhere.
 ///
 /// ```
 /// use core::time::Duration;

@@ -25,8 +25,10 @@
 
 use std::{any::Any, fmt::Debug, io, sync::Arc};
 
+#[cfg(unix)]
 pub use std_fs::Std;
 
+#[cfg(unix)]
 mod std_fs;
 
 /// A directory of files. Names are plain file names, without a separator.
