@@ -38,7 +38,14 @@ enum Chore {
     /// The conformance suites and the stock clients' tests
     Stock {
         /// Part of a file's path (`node/rooms`), else of a test's name
+        #[arg(conflicts_with = "only_faults")]
         filter: Option<String>,
+        /// Only the run that counts what faults and kills do to events; fails if a published one is lost, repeated or
+        /// reordered
+        #[arg(long = "faults", id = "only_faults")]
+        only_faults: bool,
+        #[command(flatten)]
+        faults: stock::Faults,
     },
     /// Each fuzz target for some time
     Fuzz {
@@ -69,7 +76,8 @@ enum Chore {
 fn main() -> ExitCode {
     let summary = match Arguments::parse().chore {
         Chore::Test => test(),
-        Chore::Stock { filter } => run_stock(Summary::default(), filter.as_deref()),
+        Chore::Stock { only_faults: true, faults, .. } => run_faults(&faults),
+        Chore::Stock { filter, .. } => run_stock(Summary::default(), filter.as_deref()),
         Chore::Fuzz { seconds } => run_fuzz(Summary::default(), seconds),
         Chore::Bench { arguments } => Summary::default().step("bench", || bench(&arguments)),
         Chore::Mutants { name, seeds } => {
@@ -110,14 +118,37 @@ fn run_checks(summary: Summary) -> Summary {
 }
 
 /// Each stage needs the one before it; their names are the summary's lines.
-fn run_stock(mut summary: Summary, filter: Option<&str>) -> Summary {
-    let (mut installed, mut servers) = (None, None);
-    summary =
-        summary.step("stock: tools and packages", || stock::install().map(|stock| installed = Some(stock)));
-    let Some(stock) = installed else { return summary };
-    summary = summary.step("stock: build the servers", || stock::build().map(|built| servers = Some(built)));
+fn run_stock(summary: Summary, filter: Option<&str>) -> Summary {
+    let (summary, stock) = install_stock(summary);
+    let Some(stock) = stock else { return summary };
+    let (summary, servers) = build_servers(summary);
     let Some(servers) = servers else { return summary };
     summary.step("stock: tests", || stock.test(&servers, filter))
+}
+
+fn run_faults(faults: &stock::Faults) -> Summary {
+    let (summary, stock) = install_stock(Summary::default());
+    let Some(stock) = stock else { return summary };
+    if faults.reference {
+        return summary.step("stock: faults, reference", || stock.faults(None, faults));
+    }
+    let (summary, servers) = build_servers(summary);
+    let Some(servers) = servers else { return summary };
+    summary.step("stock: faults", || stock.faults(Some(&servers), faults))
+}
+
+fn install_stock(summary: Summary) -> (Summary, Option<stock::Installed>) {
+    let mut installed = None;
+    let summary =
+        summary.step("stock: tools and packages", || stock::install().map(|stock| installed = Some(stock)));
+    (summary, installed)
+}
+
+fn build_servers(summary: Summary) -> (Summary, Option<stock::Servers>) {
+    let mut servers = None;
+    let summary =
+        summary.step("stock: build the servers", || stock::build().map(|built| servers = Some(built)));
+    (summary, servers)
 }
 
 fn run_fuzz(mut summary: Summary, seconds: u32) -> Summary {

@@ -7,13 +7,16 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use serde_json::{Value, json};
 use tenfour_testkit::stock::{self, Error, Stock};
 
 use crate::tools::{cargo, check, find, read, root, succeeds};
 
 /// Folders of the tests. The conformance suites come first: with them, the others make sense.
-const SUITES: [&str; 4] = ["conformance", "node", "companion", "browser"];
+const SUITES: [&str; 6] = ["conformance", "node", "recovery", "faults", "companion", "browser"];
+/// Names the command of the application that is to be recovered; without it the tests take the reference server's.
+const RECOVERY_COMMAND: &str = "TENFOUR_RECOVERY_COMMAND";
 /// Milliseconds that Node's runner gives a file.
 const FILE_TIMEOUT: u32 = 300_000;
 
@@ -26,7 +29,28 @@ pub(crate) struct Installed {
 /// The servers under test.
 pub(crate) struct Servers {
     conformance: PathBuf,
+    recovery: PathBuf,
     tenfour: PathBuf,
+}
+
+/// Stock clients' events through faults and kills, counted.
+#[derive(Args)]
+pub(crate) struct Faults {
+    /// Seconds of faults
+    #[arg(long, value_name = "N", default_value_t = 60, requires = "only_faults")]
+    seconds: u32,
+    /// Stock clients, over WebSocket, polling and with an upgrade in turn
+    #[arg(long, value_name = "N", default_value_t = 50, requires = "only_faults")]
+    clients: u32,
+    /// How often the server is killed and started again
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "only_faults")]
+    kills: u32,
+    /// Counts the same for the JavaScript server with connection state recovery, and judges nothing
+    #[arg(long, requires = "only_faults")]
+    pub(crate) reference: bool,
+    /// Prints one line of JSON in place of the table
+    #[arg(long, requires = "only_faults")]
+    json: bool,
 }
 
 /// Finds the tools and installs what can be: the packages, and as root Debian's Chromium.
@@ -47,10 +71,11 @@ pub(crate) fn install() -> Result<Installed> {
     Ok(Installed { stock, chromium })
 }
 
-/// Builds the example `conformance` and the binary `tenfour`, as they are released.
+/// Builds the examples `conformance` and `recovery` and the binary `tenfour`, as they are released.
 pub(crate) fn build() -> Result<Servers> {
     Ok(Servers {
         conformance: executable(&["--package", "tenfour", "--example", "conformance"])?,
+        recovery: executable(&["--package", "tenfour", "--example", "recovery"])?,
         tenfour: executable(&["--package", "tenfour-server", "--bin", "tenfour"])?,
     })
 }
@@ -70,12 +95,25 @@ impl Installed {
         };
         let variables = [
             ("TENFOUR_COMMAND", json!([servers.conformance]).to_string()),
+            (RECOVERY_COMMAND, json!([servers.recovery]).to_string()),
             ("TENFOUR_CHAT_COMMAND", json!([servers.tenfour, "serve", "--tcp", "none"]).to_string()),
             ("TENFOUR_CHROMIUM", self.chromium.display().to_string()),
         ];
         let mut node = self.stock.node(variables);
         node.args(["--test", "--test-reporter=spec"]).arg(format!("--test-timeout={FILE_TIMEOUT}"));
         check(node.args(names).args(chosen))
+    }
+
+    /// Counts what becomes of events that go through faults to the application of `servers`, or else of the reference.
+    pub(crate) fn faults(&self, servers: Option<&Servers>, faults: &Faults) -> Result<()> {
+        let command = servers.map(|servers| (RECOVERY_COMMAND, json!([servers.recovery]).to_string()));
+        let mut node = self.stock.node(command);
+        node.arg("faults/run.mjs")
+            .arg(format!("--seconds={}", faults.seconds))
+            .arg(format!("--clients={}", faults.clients))
+            .arg(format!("--kills={}", faults.kills))
+            .args(faults.json.then_some("--json"));
+        check(&mut node)
     }
 }
 

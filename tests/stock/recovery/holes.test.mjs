@@ -274,7 +274,7 @@ test("m: what was answered is not asked again, and what was volatile is not sent
   const got = received(socket, "n");
   await server.publish({ to: [room] }, "n", 1);
   await server.question(socket, room, 15_000);
-  await eventually("answer", async () => (await server.answered())[room]);
+  assert.deepEqual(await eventually("answer", async () => (await server.answered())[room]), { answer: "answered" });
   await away(proxy, socket, async () => {
     await server.emit({ to: [room], volatile: true }, "n", -1);
     await server.publish({ to: [room] }, "n", 2);
@@ -339,8 +339,7 @@ test("o: when retention has passed the client, it is told what it lost, with cou
   assert.notEqual(socket._pid, pid);
   await filled(lost, 1);
   assert.equal(lost[0].reason, "retention");
-  assert.equal(typeof lost[0].after, "string");
-  assert.equal(typeof lost[0].through, "string");
+  assert.ok(lost[0].after < lost[0].through);
   await settled(short, socket);
   assert.ok(lost[0].exact ? got.length + lost[0].count === 51 : got.length + lost[0].count <= 51, JSON.stringify(lost));
 

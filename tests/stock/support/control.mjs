@@ -9,9 +9,9 @@ export function askJson(agent, url, method, body) {
       try {
         let text = "";
         for await (const chunk of response) text += chunk;
-        const answer = text ? JSON.parse(text) : {};
-        if (response.statusCode === 200) return resolve(answer);
-        reject(Object.assign(new Error(answer.error ?? text), { status: response.statusCode }));
+        if (response.statusCode === 200) return resolve(text ? JSON.parse(text) : {});
+        const reason = text.startsWith("{") ? JSON.parse(text).error : text;
+        reject(Object.assign(new Error(reason), { status: response.statusCode }));
       } catch (error) {
         reject(error);
       }
