@@ -81,14 +81,18 @@ function hear(line) {
   if (line.from === you) item.classList.add("own");
 }
 
-/** At its place among the lines; then whatever of them the server's memory still has. */
+/** At its place among the lines; then whatever of them the server still has. */
 async function tellGap({ count, exact, reason }) {
   const before = timeline.last;
+  const why = REASONS[reason] ?? reason;
   const many = count === 1 ? "A message" : `${exact ? "" : "At least "}${count} messages`;
-  const text = timeline.notice("gap", `${many} passed while you were away: ${REASONS[reason] ?? reason}.`, "?");
+  const told = count > 0 ? `${many} passed while you were away` : "Nobody knows what passed while you were away";
+  const text = timeline.notice("gap", `${told}: ${why}.`, "?");
+  const anew = reason === "epoch_reset";
+  if (anew) timeline.renumber();
   if (!complete) return; // The history is on its way.
-  await fetchHistory(before);
-  if (timeline.last > before) text.append(" What the server still has of them is above.");
+  await fetchHistory(anew ? 0 : before);
+  if (!anew && timeline.last > before) text.append(" What the server still has of them is above.");
 }
 
 function showOwn({ key, text, at }) {
@@ -182,7 +186,11 @@ function showCountdown() {
 }
 
 $("name").addEventListener("change", rename);
-$("name").addEventListener("keydown", (event) => event.key === "Enter" && $("message").focus());
+$("name").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter") return;
+  event.preventDefault(); // Or the key would go on into the message.
+  $("message").focus();
+});
 addEventListener("storage", ({ key, newValue }) => key === "name" && newValue && ($("name").value = you = newValue));
 $("cut").addEventListener("click", () => connection.connected && connection.cut(CUT));
 $("message").addEventListener("keydown", (event) => {

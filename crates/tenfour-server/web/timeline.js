@@ -82,6 +82,12 @@ export class Timeline {
     return this.#numbers.includes(number);
   }
 
+  /** The server counts anew: what is shown so far stays above what comes, whatever its numbers. */
+  renumber() {
+    this.#numbers = [];
+    for (const item of this.#list.children) delete item.dataset.number;
+  }
+
   /** A line of the server's, at the place of its number; it is an own message if this page wrote it. */
   line(line, own) {
     const item = own?.element ?? lineElement(line);

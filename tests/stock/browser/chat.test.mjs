@@ -157,6 +157,29 @@ test("killed and restarted on its data: what was said is there, what was typed f
   await picture(mary, "chat-restarted");
 });
 
+test("restarted without its data: the gap is shown, and what was typed still comes once", { skip: !COMMAND }, async (t) => {
+  let own = await start(COMMAND);
+  const { address } = own;
+  t.after(() => own.stop());
+  const ada = await enter(t, "Ada", { url: own.url });
+  await ada.say("Who will remember this?");
+  await ada.marked("Who will remember", "acknowledged");
+  await own.stop("SIGKILL");
+  await ada.status("offline");
+  await ada.say("Nobody?");
+  await ada.marked("Nobody?", "waiting");
+  own = await start(COMMAND, ["--listen", address]);
+  await ada.marked("Nobody?", "acknowledged");
+  await ada.page.locator(".gap").waitFor();
+  assert.equal(await ada.page.locator(".gap").count(), 1, "told once");
+  await ada.hasLast(["Nobody?"]);
+  assert.deepEqual(await ada.texts(), ["Who will remember this?", "Nobody?"]);
+  await picture(ada, "chat-gap");
+  await ada.page.reload();
+  await ada.hasLast(["Nobody?"]);
+  await ada.noGap();
+});
+
 /** Opens the page as somebody, in a browser profile of their own, and waits until it is connected. */
 async function enter(t, name, { page, url = server.url, ...options } = {}) {
   page ??= await browser.page(t, { ...DESK, ...options });
