@@ -92,7 +92,7 @@ async function tellGap({ count, exact, reason }) {
   if (anew) timeline.renumber();
   if (!complete) return; // The history is on its way.
   await fetchHistory(anew ? 0 : before);
-  if (!anew && timeline.last > before) text.append(" What the server still has of them is above.");
+  if (!anew && timeline.last > before) text.append(" What the server still has of them follows.");
 }
 
 function showOwn({ key, text, at }) {

@@ -94,13 +94,11 @@ export class Timeline {
     item.dataset.number = line.number;
     numberOf(item).textContent = line.number;
     item.querySelector(".from").textContent = line.from;
-    const after = this.#numbers.findLast((number) => number < line.number);
-    const isLast = after === this.#numbers.at(-1);
-    this.#numbers.splice(after === undefined ? 0 : this.#numbers.lastIndexOf(after) + 1, 0, line.number);
-    const before = isLast ? undefined : this.#list.querySelector(`[data-number="${after}"]`);
-    if (isLast) this.#place(item);
-    else if (before) before.after(item);
-    else this.#list.prepend(item);
+    const place = this.#numbers.findLastIndex((number) => number < line.number) + 1;
+    const later = this.#numbers[place];
+    this.#numbers.splice(place, 0, line.number);
+    if (later === undefined) this.#place(item);
+    else this.#list.querySelector(`[data-number="${later}"]`).before(item);
     return item;
   }
 
