@@ -111,8 +111,8 @@ pub(super) const MAX_SEGMENT: u64 = 1 << 30;
 #[derive(Debug, Default)]
 struct Files {
     valid: BTreeMap<u64, Segment>,
-    /// Made ahead, and never written to.
-    unused: Vec<u64>,
+    /// Made ahead and never written to, or never finished.
+    unused: Vec<String>,
     /// With a header that says nothing, but something behind it.
     broken: Vec<u64>,
 }
@@ -123,6 +123,8 @@ impl Files {
         let names = vfs.list().trying(|| "list the log's directory".into())?;
         let mut ids: Vec<_> = names.iter().filter_map(|name| segment::id(name)).collect();
         ids.sort_unstable();
+        files.unused.extend(names.into_iter().filter(|name| segment::is_unfinished(name)));
+        files.unused.sort_unstable();
         for id in ids {
             files.add(vfs, id)?;
         }
@@ -143,7 +145,7 @@ impl Files {
                 return Err(OpenError::NewerFormat { segment: name, found, known: VERSION });
             }
             // The header is synced before anything is written behind it.
-            _ if scan::is_unused(&file).trying(reading)? => self.unused.push(id),
+            _ if scan::is_unused(&file).trying(reading)? => self.unused.push(name),
             _ => self.broken.push(id),
         }
         Ok(())
@@ -183,8 +185,8 @@ impl Files {
 
     /// What was made ahead is made again.
     fn remove_unused(&self, vfs: &dyn Vfs) {
-        for id in &self.unused {
-            drop(vfs.unlink(&segment::name(*id)));
+        for name in &self.unused {
+            drop(vfs.unlink(name));
         }
     }
 }

@@ -23,8 +23,20 @@ static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 const SUFFIX: &str = ".segment";
 
+/// What is behind the name of a segment that is not made yet.
+const UNFINISHED: &str = ".new";
+
 pub(super) fn name(id: u64) -> String {
     format!("{id:010}{SUFFIX}")
+}
+
+fn unfinished_name(id: u64) -> String {
+    name(id) + UNFINISHED
+}
+
+/// Whether a file of this name was left behind while a segment was made.
+pub(super) fn is_unfinished(file: &str) -> bool {
+    file.strip_suffix(UNFINISHED).and_then(id).is_some()
 }
 
 /// The number of the segment of this name, `None` if no segment has such a name.
@@ -45,21 +57,26 @@ pub(super) const fn needed(append: u64) -> u64 {
 }
 
 /// Makes a segment's file: all zero, so that writing to it later changes no length, which a sync would have to wait for.
+///
+/// It gets its name when its zeros are synced: a file that was not may show, after a power failure, what its blocks held
+/// when they were another segment's.
 fn make(vfs: &dyn Vfs, order: Order) -> io::Result<Arc<dyn File>> {
-    let file = match vfs.open(&name(order.id), Open::Create) {
+    let (unfinished, name) = (unfinished_name(order.id), name(order.id));
+    let file = match vfs.open(&unfinished, Open::Create) {
         // An earlier try left it, and could not remove it.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            vfs.unlink(&name(order.id))?;
-            vfs.open(&name(order.id), Open::Create)?
+            vfs.unlink(&unfinished)?;
+            vfs.open(&unfinished, Open::Create)?
         }
         opened => opened?,
     };
     let made = fill(&*file, 0, order.length)
         .and_then(|()| order.sync.data(&*file))
+        .and_then(|()| vfs.rename(&unfinished, &name))
         .and_then(|()| if mutant!(NoDirSync) { Ok(()) } else { order.sync.dir(vfs) });
     if made.is_err() {
         // What it took is needed more elsewhere; if it cannot be removed now, it is when the log is opened again.
-        drop(vfs.unlink(&name(order.id)));
+        drop(vfs.unlink(&unfinished).or_else(|_| vfs.unlink(&name)));
     }
     made.map(|()| file)
 }
@@ -134,11 +151,11 @@ impl Filler {
             Self::Thread { tasks, made, ordered } => {
                 if let Some(ahead) = ordered.take()
                     && let Ok(file) = made.recv().map_err(|_| gone())?
-                    && (ahead.length >= order.length || fill(&*file, ahead.length, order.length).is_ok())
+                    && ahead.length >= order.length
                 {
                     return Ok(file);
                 }
-                // It was not ordered, or there was no room for it then.
+                // It was not ordered, or there was no room for it then, or it is too short.
                 tasks.send(Task::Make(order)).map_err(|_| gone())?;
                 made.recv().map_err(|_| gone())?
             }
@@ -175,6 +192,15 @@ mod tests {
         }
         for file in ["", ".segment", "1.segment", "00000000001.segment", "lock", "0000000001.segment.bad"] {
             assert_eq!(id(file), None, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_being_made_is_no_segment() {
+        assert!(is_unfinished(&unfinished_name(7)));
+        assert_eq!(id(&unfinished_name(7)), None);
+        for file in ["", ".new", "notes.new", "7.segment.new", "0000000007.segment"] {
+            assert!(!is_unfinished(file), "{file}");
         }
     }
 
