@@ -90,6 +90,7 @@ use bytestring::ByteString;
 use tenfour_delivery::{
     log::{ReadError, Ticket},
     loss::Lost,
+    mutant,
     number::{Epoch, Offset},
     resume::Position,
     time::{Instant, Now, earliest},
@@ -421,6 +422,7 @@ impl Recovery {
     pub fn handle_timeout<P>(&mut self, now: Now, members: &mut Namespace<P>) {
         while let Some(&(until, id)) = self.parked.first()
             && now.mono.has_reached(until)
+            && !mutant!(ParkedNeverExpires)
         {
             self.end(now, id, EndReason::Expired, members);
         }

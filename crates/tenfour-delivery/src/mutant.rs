@@ -188,6 +188,33 @@ mutants! {
     /// A session that is forgotten leaves its subscriptions behind. Breaks B6.
     RemovedSessionLeaks,
 
+    // Sessions that outlive their connections.
+
+    /// A session is written to the log when its client is lost, not before. Socket.IO, which forgets everybody at a `kill -9`.
+    /// Breaks S23, L4.
+    SessionWrittenAtDisconnect,
+    /// The end of a session is not written, so that a restart revives it. Breaks S23, S19.
+    SessionEndNotWritten,
+    /// A change of a session is made when it is asked for, not when it is committed. Breaks S4, S23.
+    JoinBeforeCommit,
+    /// A change that the log refused is made all the same. Breaks S23.
+    RefusedChangeMade,
+    /// A replay goes by the rooms that a session is in now. Socket.IO goes by those at the disconnection. Breaks S7, S19.
+    ReplayByRoomsNow,
+    /// A replay gives a message also to the members of the rooms that it excepts. Breaks S19.
+    ExceptForgottenInReplay,
+    /// The same pid is answered though the log has lost something since. Socket.IO over Redis Streams, trimmed by count. Breaks
+    /// S7.
+    RecoveredThoughTrimmed,
+    /// What was read for a claim goes to the next claimant. Breaks S6, S11.
+    FencedReadGoesOn,
+    /// Old notes are let go before the last session is written down anew. Breaks S23.
+    CheckpointReleasesTooMuch,
+    /// Whoever is sent away while its client is away is not. Breaks S19.
+    AwayNotSentAway,
+    /// A parked session is kept for ever. Socket.IO emits nothing when one expires, and sweeps once a minute. Breaks B6.
+    ParkedNeverExpires,
+
     // The disk.
 
     /// A group is answered when it is written, not when it is synced. Redis, and NATS JetStream as it is configured by

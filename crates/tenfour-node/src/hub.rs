@@ -397,9 +397,10 @@ impl Hub {
         self.collect(members);
     }
 
-    /// Takes what has happened in the parts. What is committed goes to the members here, so that whoever published it hears of
-    /// it after them.
-    fn collect<P: Peer>(&mut self, members: &mut Namespace<P>) {
+    /// Takes what has happened in the parts, for a driver that does by itself what [`poll_effect`](Self::poll_effect) says, in
+    /// place of [`settle`](Self::settle). What is committed goes to the members here, so that whoever published it hears of it after
+    /// them.
+    pub fn collect<P: Peer>(&mut self, members: &mut Namespace<P>) {
         while let Some(event) = self.native.poll_event() {
             let native::Event::Committed(committed) = event else {
                 self.events.push_back(Event::Native(event));

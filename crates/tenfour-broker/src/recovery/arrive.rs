@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use bytestring::ByteString;
 use tenfour_delivery::{
     loss::{Count, Lost, OffsetRange, Reason},
+    mutant,
     number::Offset,
     resume::Position,
     time::Now,
@@ -37,6 +38,8 @@ impl Recovery {
         let Arrival { claim, fresh, data } = arrival;
         self.check_fresh(fresh)?;
         let claimed = claim.and_then(|claim| Some((self.pids.get(&claim.pid).copied()?, claim)));
+        let claimed =
+            claimed.filter(|(_, claim)| claim.at.is_some() || !mutant!(RecoveryBeforeFirstEventLost));
         let Some((id, claim)) = claimed.filter(|(id, _)| self.is_recoverable(*id)) else {
             self.make_room(now, members)?;
             let lost = claim.and_then(|claim| self.missed_by_stranger(claim));
@@ -73,7 +76,7 @@ impl Recovery {
             return false;
         }
         session.phase = Phase::Here(visit);
-        members.set_behind(id, true);
+        members.set_behind(id, !mutant!(ReplayOverlapsLive));
         self.go_on(now, id, members, outbox);
         true
     }
@@ -85,7 +88,8 @@ impl Recovery {
 
     /// One that is not complete yet cannot be claimed: nobody knows where it would belong.
     fn is_recoverable(&self, id: SocketId) -> bool {
-        self.sessions.get(&id).is_some_and(|session| session.written != Written::No)
+        let session = self.sessions.get(&id).filter(|session| session.written != Written::No);
+        session.is_some_and(|session| session.visit().is_none() || !mutant!(TakeoverWaitsForTimeout))
     }
 
     /// Ends parked sessions until there is room for one more.
@@ -145,7 +149,7 @@ impl Recovery {
         }
         session.phase = Phase::Claimed(visit);
         session.reader = None;
-        if let Some(before) = before {
+        if let Some(before) = before.filter(|_| !mutant!(OldConnectionKeptAlive)) {
             self.visits.remove(&before);
             members.park(id);
             self.events.push_back(Event::Fenced { visit: before, id });
@@ -199,7 +203,9 @@ impl Recovery {
         let Some(claim) = &reader.claim else { return };
         let is_known = claim.from >= session.kept.floor;
         let unknown = (Count::AtLeast(0), Reason::Unknown);
-        let lost = claim.lost.map(|count| (count, Reason::Retention)).or((!is_known).then_some(unknown));
+        // What the log still has of the range is not given, either.
+        let lost = claim.lost.map(|count| (Count::AtLeast(count.at_least()), Reason::Retention));
+        let lost = lost.or((!is_known).then_some(unknown));
         if let Some((count, reason)) = lost {
             let range = OffsetRange { after: claim.from, through: head };
             return self.begin_instead(now, id, Lost { range, count, reason }, members);
@@ -224,9 +230,13 @@ impl Recovery {
         _ = self.begin(visit, claim.fresh, claim.data, Some(lost), members);
     }
 
-    /// What a client has missed whose session nobody knows. `None` if nothing was published since.
+    /// What a client has missed whose session nobody knows. `None` if nothing was published since. One without an offset may have
+    /// had its session on another log.
     fn missed_by_stranger(&self, claim: Claim) -> Option<Lost> {
-        let at = claim.at.unwrap_or(Position { epoch: self.epoch, offset: Offset::START });
+        let Some(at) = claim.at else {
+            let range = OffsetRange { after: Offset::START, through: Offset::END };
+            return Some(Lost { range, count: Count::AtLeast(0), reason: Reason::Unknown });
+        };
         let (through, reason) = if at.epoch == self.epoch && at.offset <= self.head {
             (self.head, Reason::Unsubscribed)
         } else {

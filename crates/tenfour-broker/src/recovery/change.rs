@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use bytestring::ByteString;
-use tenfour_delivery::time::Now;
+use tenfour_delivery::{mutant, time::Now};
 
 use super::{
     Away, Change, ChangeId, Recovery,
@@ -33,7 +33,9 @@ impl Recovery {
             return;
         };
         session.written = Written::Queued;
-        self.notes.push(now.wall, Pending::Open { id });
+        if !mutant!(SessionWrittenAtDisconnect) {
+            self.notes.push(now.wall, Pending::Open { id });
+        }
     }
 
     /// Puts a session into a room: at once as long as it is not [ready](Self::ready), and else when that is committed.
@@ -174,6 +176,9 @@ impl Recovery {
             _ = self.change(id, |kept| kept.join(&ByteString::from(&**room), since, away));
             members.admit(id, room);
             return Ok(true);
+        }
+        if mutant!(JoinBeforeCommit) {
+            members.admit(id, room);
         }
         self.push_change(now, id, pending, |change| Pending::Join { id, room: room.clone(), away, change })?;
         Ok(true)

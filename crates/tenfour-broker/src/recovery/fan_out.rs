@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use tenfour_delivery::mutant;
+
 use super::{Item, Outbox, Recovery, reader::Reader};
 use crate::{
     Namespace, Target,
@@ -30,7 +32,9 @@ impl Recovery {
         let cursor = self.head;
         self.head = self.head.max(entry.offset);
         for id in full {
-            if let Some(session) = self.session_mut(id) {
+            if mutant!(LagDropsSilently) {
+                members.set_behind(id, false);
+            } else if let Some(session) = self.session_mut(id) {
                 // One for whom the message is unreadable has room for what is told instead.
                 session.reader = Some(Reader { has_room: envelope.is_none(), ..Reader::at(cursor) }.into());
             }

@@ -1,6 +1,6 @@
 //! Clients go, and sessions end.
 
-use tenfour_delivery::time::Now;
+use tenfour_delivery::{mutant, time::Now};
 
 use super::{
     Departure, EndReason, Event, Recovery, Visit,
@@ -42,6 +42,7 @@ impl Recovery {
             Some(peer) => each(id, peer),
             None => away.push(id),
         });
+        away.retain(|_| !mutant!(AwayNotSentAway));
         for id in away {
             match self.phase(id) {
                 // Its driver was told, or will be, that it is in: it is told that it is not.
@@ -60,6 +61,9 @@ impl Recovery {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         if let Some(visit) = session.visit() {
             self.visits.remove(&visit);
+        }
+        if mutant!(SessionWrittenAtDisconnect) {
+            self.notes.push(now.wall, Pending::Open { id });
         }
         let until = now.mono + self.config.away;
         session.phase = Phase::Away(until);
@@ -88,10 +92,11 @@ impl Recovery {
                 self.visits.remove(&visit);
             }
         }
-        if matches!(session.written, Written::Queued | Written::Yes) {
+        let is_known = matches!(session.written, Written::Queued | Written::Yes);
+        if is_known && !mutant!(SessionEndNotWritten) {
             self.notes.push(now.wall, Pending::Close { id });
         }
-        if members.remove(id).is_none() {
+        if !mutant!(RemovedSessionLeaks) && members.remove(id).is_none() {
             members.remove_away(id);
         }
         self.events.push_back(Event::Ended { id, reason });

@@ -9,6 +9,7 @@ use alloc::{
 use bytestring::ByteString;
 use tenfour_delivery::{
     log::{AppendError, Ticket},
+    mutant,
     number::Offset,
     time::{Now, WallTime},
 };
@@ -285,7 +286,15 @@ impl Recovery {
             match queued.pending {
                 Pending::Open { id } => self.refused(id, error),
                 Pending::Close { .. } => self.notes.refused.push(queued),
-                pending => self.answer(&pending, Err(error.clone().into())),
+                pending => {
+                    if let (Pending::Join { id, room, away, .. }, true) =
+                        (&pending, mutant!(RefusedChangeMade))
+                    {
+                        let since = self.head;
+                        _ = self.change(*id, |kept| kept.join(room, since, *away));
+                    }
+                    self.answer(&pending, Err(error.clone().into()));
+                }
             }
         }
     }

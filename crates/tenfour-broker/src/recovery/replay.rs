@@ -131,7 +131,9 @@ impl Recovery {
     ) {
         let Some(id) = self.reads.under_way.remove(&ticket) else { return };
         let Some(Session { reader: Some(reader), kept, .. }) = self.sessions.get_mut(&id) else { return };
-        let Some((_, job, through)) = reader.reading.take_if(|(reading, ..)| *reading == ticket) else {
+        let Some((_, job, through)) =
+            reader.reading.take_if(|(reading, ..)| *reading == ticket || mutant!(FencedReadGoesOn))
+        else {
             return;
         };
         let page = match result {
@@ -171,7 +173,8 @@ impl Recovery {
         let Some(Session { reader: Some(reader), kept, .. }) = self.sessions.get_mut(&id) else { return };
         let Some(peer) = members.peer(id).filter(|_| reader.has_room) else { return };
         let last = page.entries.last().map(|entry| entry.offset);
-        let Some(covered) = Some(through).filter(|_| !page.more).or(last) else { return };
+        let is_all = !page.more || mutant!(ReplayStopsAtPage);
+        let Some(covered) = Some(through).filter(|_| is_all).or(last) else { return };
         let lost = lost_of(&page);
         if lost.is_some_and(|lost| lost.range.through > covered) {
             // A loss is counted as a whole, so the page has to have all that is within it.
@@ -180,7 +183,8 @@ impl Recovery {
         }
         reader.limit = None;
         let mut handing = Handing { epoch, wall: now.wall, kept, reader, peer, outbox };
-        reader_result(handing.page(page.entries.into(), covered, lost), handing.reader);
+        let result = handing.owed().and_then(|()| handing.page(page.entries.into(), covered, lost));
+        reader_result(result, handing.reader);
     }
 }
 
@@ -267,7 +271,8 @@ impl<P, O: Outbox<P>> Handing<'_, P, O> {
                 Deliverable::Lost(reason) => {
                     let after = missing.map_or(self.reader.cursor, |lost| lost.range.through);
                     let range = OffsetRange { after, through: entry.offset };
-                    let lost = Lost { range, count: Count::Exact(1), reason };
+                    let count = Count::Exact(u64::from(!mutant!(LostMiscounted)));
+                    let lost = Lost { range, count, reason };
                     let joined = missing.map_or(Some(lost), |missing| missing.join(lost));
                     if joined.is_none() {
                         result = self.tell_missing(missing.take());
@@ -337,7 +342,8 @@ fn deliverable(kept: &Snapshot, entry: &Entry, wall: WallTime) -> Deliverable {
     let Ok(envelope) = Envelope::from_stored(&entry.record.payload) else {
         return Deliverable::Lost(Reason::Unknown);
     };
-    if envelope.except.iter().any(|room| kept.was_in(room, entry.offset)) {
+    let mut except = envelope.except.iter().filter(|_| !mutant!(ExceptForgottenInReplay));
+    if except.any(|room| kept.was_in(room, entry.offset)) {
         return Deliverable::Not;
     }
     if entry.record.is_expired(wall) && !mutant!(ExpiredDelivered) {
@@ -355,7 +361,7 @@ impl Reader {
     fn decided(&mut self, through: Offset, page: &Page) {
         let Some(claim) = &mut self.claim else { return };
         claim.decided = claim.decided.max(through);
-        if let Some(lost) = lost_of(page) {
+        if let Some(lost) = lost_of(page).filter(|_| !mutant!(RecoveredThoughTrimmed)) {
             claim.lost = Some(claim.lost.map_or(lost.count, |count| count + lost.count));
         }
     }

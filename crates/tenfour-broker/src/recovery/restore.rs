@@ -4,7 +4,7 @@ use core::ops::Bound;
 
 use alloc::vec::Vec;
 
-use tenfour_delivery::{number::Offset, time::Now};
+use tenfour_delivery::{mutant, number::Offset, time::Now};
 
 use super::{
     EndReason, Recovery,
@@ -133,7 +133,11 @@ impl Recovery {
             Some(last) => Some((records, last)),
             None => {
                 let done = self.notes.checkpoint.take()?;
-                self.notes.release = done.start.map(before).or(self.notes.last);
+                self.notes.release = done
+                    .start
+                    .filter(|_| !mutant!(CheckpointReleasesTooMuch))
+                    .map(before)
+                    .or(self.notes.last);
                 None
             }
         }

@@ -3,5 +3,7 @@
 mod decisions;
 mod durability;
 mod model;
+#[cfg(tenfour_mutants)]
+mod planted;
 mod policies;
 mod world;

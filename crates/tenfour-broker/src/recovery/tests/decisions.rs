@@ -44,7 +44,7 @@ fn claims(world: &mut World, at: Option<Position>) -> Result<usize, Reason> {
 }
 
 #[test]
-fn a_position_is_no_entry() {
+pub(super) fn a_position_is_no_entry() {
     let mut world = one_in_a(1_000);
     let at = world.claim(0).and_then(|claim| claim.at).expect("it got something");
     publish(&mut world, "b", 3);
@@ -55,7 +55,7 @@ fn a_position_is_no_entry() {
 }
 
 #[test]
-fn who_got_nothing_yet_goes_on_from_the_start() {
+pub(super) fn who_got_nothing_yet_goes_on_from_the_start() {
     let mut world = one_in_a(1_000);
     world.cut(0, 1, true);
     assert_eq!(world.claim(0).map(|claim| claim.at), Some(None));
@@ -64,7 +64,7 @@ fn who_got_nothing_yet_goes_on_from_the_start() {
 
 /// A client that was given a new session, and was cut before it heard anything of that, still has the cursor of the old one.
 #[test]
-fn a_cursor_from_before_the_session_means_its_start() {
+pub(super) fn a_cursor_from_before_the_session_means_its_start() {
     for position in [(1, 0), (1, 1), (7, 1), (7, 900)] {
         let mut world = one_in_a(1_000);
         world.cut(0, 1, true);
@@ -74,7 +74,7 @@ fn a_cursor_from_before_the_session_means_its_start() {
 }
 
 #[test]
-fn a_cursor_beyond_the_log_is_of_another_one() {
+pub(super) fn a_cursor_beyond_the_log_is_of_another_one() {
     let mut world = one_in_a(1_000);
     world.cut(0, 0, true);
     let ahead = Position { offset: Offset::new(1_000), ..world.recovery.head() };
@@ -82,7 +82,7 @@ fn a_cursor_beyond_the_log_is_of_another_one() {
 }
 
 #[test]
-fn what_was_trimmed_before_the_position_is_not_missing() {
+pub(super) fn what_was_trimmed_before_the_position_is_not_missing() {
     let mut world = one_in_a(2);
     publish(&mut world, "a", 4);
     world.cut(0, 0, true);
@@ -92,21 +92,21 @@ fn what_was_trimmed_before_the_position_is_not_missing() {
 }
 
 #[test]
-fn what_was_trimmed_after_the_position_is_told() {
+pub(super) fn what_was_trimmed_after_the_position_is_told() {
     let mut world = one_in_a(2);
     world.cut(0, 0, true);
     publish(&mut world, "a", 5);
     let at = world.claim(0).and_then(|claim| claim.at).expect("it got something");
     assert_eq!(claims(&mut world, Some(at)), Err(Reason::Retention));
     let client = &world.account.clients[0];
-    assert_eq!(client.lost[0].count, Count::Exact(3));
+    assert_eq!(client.lost[0].count, Count::AtLeast(3));
     assert_eq!(client.lost[0].range.after, at.offset);
     assert_eq!(world.account.ended.last().map(|ended| ended.1), Some(EndReason::Unrecoverable));
 }
 
 /// A busy room that a client joined late has lost what came before: that was never its own.
 #[test]
-fn what_a_room_lost_before_the_join_is_not_missing() {
+pub(super) fn what_a_room_lost_before_the_join_is_not_missing() {
     let mut world = one_in_a(2);
     publish(&mut world, "b", 9);
     world.join(0, "b", Away::Everything);
@@ -118,7 +118,7 @@ fn what_a_room_lost_before_the_join_is_not_missing() {
 }
 
 #[test]
-fn what_a_room_lost_after_it_was_left_is_not_missing() {
+pub(super) fn what_a_room_lost_after_it_was_left_is_not_missing() {
     let mut world = one_in_a(2);
     world.leave(0, "a");
     world.settle();
@@ -129,7 +129,7 @@ fn what_a_room_lost_after_it_was_left_is_not_missing() {
 }
 
 #[test]
-fn a_session_that_is_gone_is_a_loss_if_anything_was_published_since() {
+pub(super) fn a_session_that_is_gone_is_a_loss_if_anything_was_published_since() {
     for (published, told) in [(0, Reason::Unknown), (1, Reason::Unsubscribed)] {
         let mut world = one_in_a(1_000);
         world.cut(0, 0, true);
@@ -145,7 +145,7 @@ fn a_session_that_is_gone_is_a_loss_if_anything_was_published_since() {
 }
 
 #[test]
-fn a_session_that_is_not_ready_cannot_be_claimed() {
+pub(super) fn a_session_that_is_not_ready_cannot_be_claimed() {
     let mut world = World::new(1_000);
     world.connect(0);
     world.join(0, "a", Away::Everything);
@@ -159,7 +159,7 @@ fn a_session_that_is_not_ready_cannot_be_claimed() {
 
 /// The server has not noticed that the first connection is dead; and then the answer to the second is lost.
 #[test]
-fn the_same_claim_may_be_made_again_and_the_newest_claimant_has_the_session() {
+pub(super) fn the_same_claim_may_be_made_again_and_the_newest_claimant_has_the_session() {
     let mut world = one_in_a(1_000);
     world.cut(0, 0, false);
     publish(&mut world, "a", 2);
@@ -177,7 +177,7 @@ fn the_same_claim_may_be_made_again_and_the_newest_claimant_has_the_session() {
 }
 
 #[test]
-fn a_claimant_takes_over_from_one_that_is_still_being_decided_on() {
+pub(super) fn a_claimant_takes_over_from_one_that_is_still_being_decided_on() {
     let mut world = one_in_a(1_000);
     world.cut(0, 0, true);
     publish(&mut world, "a", 2);
@@ -192,7 +192,7 @@ fn a_claimant_takes_over_from_one_that_is_still_being_decided_on() {
 }
 
 #[test]
-fn the_departure_of_a_fenced_visit_changes_nothing() {
+pub(super) fn the_departure_of_a_fenced_visit_changes_nothing() {
     let mut world = one_in_a(1_000);
     let (claim, old) = (world.claim(0), Visit(1));
     world.connect_with(0, claim);
@@ -205,7 +205,7 @@ fn the_departure_of_a_fenced_visit_changes_nothing() {
 
 /// Of two rooms one has lost messages; the client is full in the midst of what the other still has.
 #[test]
-fn a_loss_is_told_once_though_the_client_is_full_within_it() {
+pub(super) fn a_loss_is_told_once_though_the_client_is_full_within_it() {
     let mut world = one_in_a(2);
     world.join(0, "b", Away::Everything);
     world.settle();
@@ -225,9 +225,19 @@ fn a_loss_is_told_once_though_the_client_is_full_within_it() {
 }
 
 #[test]
-fn nobody_gets_in_twice_or_beyond_the_bound() {
-    let mut config = Config::default();
-    config.sessions = 2;
+pub(super) fn whoever_is_away_is_sent_away_as_well() {
+    let mut world = one_in_a(1_000);
+    world.cut(0, 0, true);
+    world.disconnect(&crate::Target::room("a"));
+    assert_eq!(world.account.ended.last().map(|ended| ended.1), Some(EndReason::Left));
+    assert_eq!((world.recovery.len(), world.members.away()), (0, 0));
+    world.settle();
+    assert!(world.restored().is_empty(), "nor is it back after a restart");
+}
+
+#[test]
+pub(super) fn nobody_gets_in_twice_or_beyond_the_bound() {
+    let config = Config { sessions: 2, ..Config::default() };
     let mut world = World::with(config, 1_000);
     world.connect(0);
     world.connect(1);
@@ -246,9 +256,8 @@ fn nobody_gets_in_twice_or_beyond_the_bound() {
 }
 
 #[test]
-fn parked_sessions_are_bounded_in_bytes() {
-    let mut config = Config::default();
-    config.parked_bytes = 10;
+pub(super) fn parked_sessions_are_bounded_in_bytes() {
+    let config = Config { parked_bytes: 10, ..Config::default() };
     let mut world = World::with(config, 1_000);
     for client in 0..2 {
         world.connect(client);

@@ -172,8 +172,7 @@ fn a_checkpoint_that_the_log_refuses_lets_nothing_go() {
 
 #[test]
 fn waiting_changes_are_bounded() {
-    let mut config = Config::default();
-    config.pending_notes = 2;
+    let config = Config { pending_notes: 2, ..Config::default() };
     let mut world = World::with(config, 1_000);
     ready(0, &mut world);
     world.settle();

@@ -171,8 +171,7 @@ fn the_policy_counts_from_the_join_to_the_return() {
 
 #[test]
 fn too_many_keys_are_told() {
-    let mut config = Config::default();
-    config.latest_keys = 2;
+    let config = Config { latest_keys: 2, ..Config::default() };
     let mut world = World::new(&[("keys", Away::LatestPerKey)], config);
     let got = world.away(|world| {
         for (text, key) in [("x1", "x"), ("y1", "y"), ("z1", "z"), ("y2", "y")] {

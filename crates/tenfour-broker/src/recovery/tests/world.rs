@@ -81,7 +81,9 @@ pub(super) struct Mine {
     /// What it got, and what it was told of, over all visits.
     pub(super) seen: BTreeSet<Offset>,
     pub(super) gone: BTreeSet<Offset>,
-    /// What it is to be told first.
+    /// What its client lost before it began.
+    before: Option<Lost>,
+    /// The same, until it is told.
     owed: Option<Lost>,
     /// Up to where it was told of losses on this visit: none is told twice.
     told: BTreeMap<Reason, Offset>,
@@ -470,7 +472,8 @@ impl World {
                 assert_eq!(start, self.recovery.head().offset, "a session begins now");
                 let (seen, gone, inbox, told) =
                     (BTreeSet::new(), BTreeSet::new(), Vec::new(), BTreeMap::new());
-                client.session = Some(Mine { id, pid, at: None, start, seen, gone, owed, told, inbox });
+                client.session =
+                    Some(Mine { id, pid, at: None, start, seen, gone, before: owed, owed, told, inbox });
                 client.lost.extend(owed);
             }
         }
@@ -595,7 +598,7 @@ impl Outbox<Visit> for Account {
             }
             Item::Lost { lost, at } => {
                 assert!(before.map_or(mine.start, |at| at.offset) <= at.offset, "a cursor never goes back");
-                let is_from_before = lost.range.after < mine.start || mine.owed == Some(lost);
+                let is_from_before = mine.before == Some(lost);
                 mine.owed.take_if(|owed| *owed == lost);
                 if !is_from_before {
                     let before = mine.told.insert(lost.reason, lost.range.through);
