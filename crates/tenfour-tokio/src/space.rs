@@ -8,7 +8,7 @@ use crate::{
 use bytestring::ByteString;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fmt,
     ops::{Deref, DerefMut},
     sync::{Arc, Weak},
@@ -329,10 +329,39 @@ pub(crate) struct Spaces {
     registry: Mutex<Registry<Arc<Space>>>,
     /// By the place of their rule.
     terms: Vec<Arc<Terms>>,
-    /// Dynamic namespaces that nobody is in any more. Whoever still holds one holds its log: it is the one of its name then.
-    abandoned: Mutex<HashMap<ByteString, Weak<Space>>>,
+    abandoned: Mutex<Abandoned>,
     limits: Limits,
     native: Arc<Context>,
+}
+
+/// Dynamic namespaces that nobody is in any more. Whoever still holds one holds its log, which can't be opened twice: so that is
+/// the one of its name when somebody comes back.
+#[derive(Default)]
+struct Abandoned {
+    by_name: HashMap<ByteString, Weak<Space>>,
+    /// The latest ones whose logs are on a disk, or the like: the next client may come while such a log is still being closed.
+    kept: VecDeque<Arc<Space>>,
+}
+
+impl Abandoned {
+    /// So many logs at a time are kept open for clients that may come back.
+    const KEPT: usize = 64;
+
+    /// Answers the one that is no longer kept.
+    fn insert(&mut self, space: &Arc<Space>) -> Option<Arc<Space>> {
+        self.by_name.retain(|_, space| space.strong_count() > 0);
+        self.by_name.insert(space.name.clone(), Arc::downgrade(space));
+        if space.hub.terms().log.is_eager {
+            self.kept.push_back(Arc::clone(space));
+        }
+        if self.kept.len() > Self::KEPT { self.kept.pop_front() } else { None }
+    }
+
+    fn take(&mut self, name: &ByteString) -> Option<Arc<Space>> {
+        let space = self.by_name.remove(name)?.upgrade();
+        self.kept.retain(|space| space.name != *name);
+        space
+    }
 }
 
 /// A namespace that may not be declared.
@@ -432,7 +461,7 @@ impl Spaces {
         let mut registry = self.registry.lock();
         let mut decision = registry.connect(name, auth);
         if let Connect::Create(rule) = decision {
-            let abandoned = self.abandoned.lock().remove(name).and_then(|space| space.upgrade());
+            let abandoned = self.abandoned.lock().take(name);
             let space = abandoned.unwrap_or_else(|| {
                 let terms = Arc::clone(&self.terms[rule.get()]);
                 let owned = ByteString::from(&**name);
@@ -451,11 +480,11 @@ impl Spaces {
 
     pub(crate) fn leave(&self, space: &Space) {
         let mut registry = self.registry.lock();
-        if let Some(gone) = registry.leave(&space.name) {
-            let mut abandoned = self.abandoned.lock();
-            abandoned.retain(|_, space| space.strong_count() > 0);
-            abandoned.insert(gone.name.clone(), Arc::downgrade(&gone));
-        }
+        let gone = registry.leave(&space.name);
+        let closed = gone.as_ref().and_then(|gone| self.abandoned.lock().insert(gone));
+        drop(registry);
+        // Either may be the last handle: with it ends the log, which is not to be waited for under the lock.
+        drop((gone, closed));
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Space>> {

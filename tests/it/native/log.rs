@@ -128,6 +128,20 @@ async fn a_dynamic_namespace_without_its_log_turns_clients_away() {
     assert!(server.handle.publish("/whole", "news", "event", &1).await.is_ok());
 }
 
+/// A log can't be opened a second time while the first is there, which somebody may hold, or which is being closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dynamic_namespace_that_was_left_can_be_entered_again_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let namespace = Namespace::matching("/{name}").unwrap();
+    let server = TestServer::start(quiet().namespace(namespace).data(folder.path())).await;
+    let mut client = server.open().await;
+    for round in 0..200 {
+        client.send_texts(["40/room,", "41/room,"]).await.unwrap();
+        let text = client.receive_text().await.unwrap();
+        assert!(text.starts_with("40/room,{\"sid\""), "{round}: {text}");
+    }
+}
+
 /// Its log can't be opened a second time while somebody holds the first.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dynamic_namespace_that_is_still_held_is_the_one_that_comes_back() {
