@@ -3,6 +3,7 @@
 mod architecture;
 mod datagrams;
 mod flow;
+mod guarantees;
 mod hostile;
 mod http;
 mod native;
