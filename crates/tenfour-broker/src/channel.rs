@@ -93,6 +93,8 @@ use self::{
 };
 use crate::Message;
 
+pub use crate::recovery::Away;
+
 mod config;
 mod destination;
 mod envelope;
@@ -325,8 +327,25 @@ impl Channels {
         channel: &ByteString,
         start: Start,
     ) -> Result<ChannelNumber, SubscribeError> {
+        self.subscribe_with(id, channel, start, Away::Everything)
+    }
+
+    /// [`subscribe`](Self::subscribe), and says what the subscriber gets of what it misses while it is away: what is older than
+    /// where it starts, and what comes after [`Channels::leave`] until it has room again. What it does not get is an
+    /// [`Item::Skip`], not a loss: it is not owed. [`Away::LatestPerKey`] holds for each page that is read
+    /// ([`Config::page_messages`]): of one key it gets at most one of a page.
+    ///
+    /// # Errors
+    /// Those of [`subscribe`](Self::subscribe).
+    pub fn subscribe_with(
+        &mut self,
+        id: SubscriberId,
+        channel: &ByteString,
+        start: Start,
+        away: Away,
+    ) -> Result<ChannelNumber, SubscribeError> {
         self.check_subscribe(id, channel)?;
-        let number = self.table.insert(channel, id, Subscription::new(start));
+        let number = self.table.insert(channel, id, Subscription::new(start, away));
         self.subscribers.add(id, number);
         Ok(number)
     }
@@ -394,8 +413,25 @@ impl Channels {
         }
     }
 
+    /// The subscriber is away: it has no room, and gets of what comes now what its subscriptions say.
+    pub fn leave(&mut self, id: SubscriberId) {
+        self.subscribers.leave(id);
+        for number in self.subscribers.channels(id) {
+            if let Some(subscription) = self.table.subscription_mut(id, number) {
+                subscription.leave();
+            }
+        }
+    }
+
     /// The subscriber has room again: what it missed is read for it.
     pub fn resume_reading(&mut self, id: SubscriberId) {
+        if self.subscribers.come(id) {
+            for number in self.subscribers.channels(id) {
+                if let Some(subscription) = self.table.subscription_mut(id, number) {
+                    subscription.come();
+                }
+            }
+        }
         self.subscribers.set_room(id, true);
     }
 
@@ -436,6 +472,9 @@ impl Channels {
         let Some((id, number)) = self.subscribers.answered(ticket) else { return };
         let Some(channel) = self.table.get_mut(number) else { return };
         let Channel { name, head, subscriptions, .. } = channel;
+        if let Ok(page) = &result {
+            *head = page.history.head.max(*head);
+        }
         let Some(subscription) = subscriptions.get_mut(&id) else { return };
         let mut reader = Reader { now: now.wall, id, number, name, head: *head, subscription, sink };
         match reader.answered(ticket, result) {
@@ -491,7 +530,7 @@ impl Channels {
     fn next_query(&mut self, ticket: Ticket) -> Option<Query> {
         let (id, number) = self.subscribers.next(self.config.reads, ticket)?;
         let channel = self.table.get_mut(number)?;
-        let asks = channel.subscriptions.get_mut(&id)?.read(ticket)?;
+        let asks = channel.subscriptions.get_mut(&id)?.read(ticket, channel.head)?;
         Some(Query {
             channels: Vec::from([channel.name.clone()]),
             after: asks.after,

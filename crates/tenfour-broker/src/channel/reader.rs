@@ -1,9 +1,11 @@
 //! What is read from the log becomes a subscriber's items.
 
+use alloc::collections::BTreeSet;
+
 use bytestring::ByteString;
 use tenfour_delivery::{
     log::{ReadError, Ticket},
-    loss::{Count, Lost, OffsetRange, Reason},
+    loss::{Count, Lost, OffsetRange, Reason, Skip},
     mutant,
     number::Offset,
     resume::{Decision, History, decide_stream},
@@ -14,7 +16,7 @@ use super::{
     ChannelNumber, Entry, Envelope, Item, Page, Sink, Start, SubscribeError, Subscribed, SubscriberId, Taken,
     subscription::{State, Subscription},
 };
-use crate::Message;
+use crate::{Message, recovery::Away};
 
 /// One subscription, while an answer of the log is handed over to it.
 pub(super) struct Reader<'a, S> {
@@ -97,8 +99,16 @@ impl<S: Sink> Reader<'_, S> {
     }
 
     fn hand_page(&mut self, page: &Page) -> Result<(), Full> {
-        let mut missing = Missing::from(page.lost.filter(|_| !mutant!(TrimmedSilently)));
-        for entry in &page.entries {
+        let mut missing = Missing(None);
+        let (base, asked) = (self.subscription.base(), self.subscription.asked());
+        if base < asked {
+            missing.add(Gap::skip(base, asked));
+        }
+        if let Some(lost) = page.lost.filter(|_| !mutant!(TrimmedSilently)) {
+            self.miss(&mut missing, Gap::Lost(lost))?;
+        }
+        let superseded = self.superseded(page);
+        for (place, entry) in page.entries.iter().enumerate() {
             let base = missing.through(self.subscription.base());
             if entry.offset <= base {
                 continue;
@@ -107,10 +117,14 @@ impl<S: Sink> Reader<'_, S> {
             if previous > base && !mutant!(TrimmedSilently) {
                 // The page has a hole, and does not say why.
                 let range = OffsetRange { after: base, through: previous };
-                self.miss(&mut missing, Lost { range, count: Count::AtLeast(1), reason: Reason::Unknown })?;
+                let lost = Lost { range, count: Count::AtLeast(1), reason: Reason::Unknown };
+                self.miss(&mut missing, Gap::Lost(lost))?;
             }
             let base = missing.through(self.subscription.base());
             match deliverable(entry, self.now) {
+                _ if superseded.contains(&place) => {
+                    self.miss(&mut missing, Gap::skip(base, entry.offset))?;
+                }
                 Ok(envelope) => {
                     self.tell(missing.take())?;
                     self.hand_message(base, entry, &envelope.message)?;
@@ -118,22 +132,44 @@ impl<S: Sink> Reader<'_, S> {
                 Err(reason) => {
                     let range = OffsetRange { after: base, through: entry.offset };
                     let count = Count::Exact(if mutant!(LostMiscounted) { 0 } else { 1 });
-                    self.miss(&mut missing, Lost { range, count, reason })?;
+                    self.miss(&mut missing, Gap::Lost(Lost { range, count, reason }))?;
                 }
             }
         }
         self.tell(missing.take())
     }
 
-    fn miss(&mut self, missing: &mut Missing, lost: Lost) -> Result<(), Full> {
-        let ended = missing.add(lost);
+    /// The places of entries after which there is one with their conflation key, for a subscription that gets the latest of each
+    /// alone. Those without a key count as one.
+    fn superseded(&self, page: &Page) -> BTreeSet<usize> {
+        let mut superseded = BTreeSet::new();
+        if self.subscription.gets() != Away::LatestPerKey {
+            return superseded;
+        }
+        let mut seen = BTreeSet::new();
+        for (place, entry) in page.entries.iter().enumerate().rev() {
+            if let Ok(envelope) = deliverable(entry, self.now)
+                && !seen.insert(envelope.conflate)
+            {
+                superseded.insert(place);
+            }
+        }
+        superseded
+    }
+
+    fn miss(&mut self, missing: &mut Missing, gap: Gap) -> Result<(), Full> {
+        let ended = missing.add(gap);
         self.tell(ended)
     }
 
-    fn tell(&mut self, lost: Option<Lost>) -> Result<(), Full> {
-        let Some(lost) = lost else { return Ok(()) };
-        self.hand(Item::Lost { channel: self.number, lost })?;
-        self.subscription.advance(lost.range.through);
+    fn tell(&mut self, gap: Option<Gap>) -> Result<(), Full> {
+        let Some(gap) = gap else { return Ok(()) };
+        let channel = self.number;
+        self.hand(match gap {
+            Gap::Lost(lost) => Item::Lost { channel, lost },
+            Gap::Skip(skip) => Item::Skip { channel, skip },
+        })?;
+        self.subscription.advance(gap.through());
         Ok(())
     }
 
@@ -195,19 +231,40 @@ pub(super) fn deliverable(entry: &Entry, now: WallTime) -> Result<Envelope, Reas
     Envelope::from_stored(&entry.record.payload).map_err(|_| Reason::Unknown)
 }
 
-/// Losses that follow one another, and are told as one where their reason is the same.
-struct Missing(Option<Lost>);
+/// What is not delivered.
+#[derive(Clone, Copy)]
+enum Gap {
+    Lost(Lost),
+    Skip(Skip),
+}
 
-impl From<Option<Lost>> for Missing {
-    fn from(lost: Option<Lost>) -> Self {
-        Self(lost)
+impl Gap {
+    fn skip(after: Offset, through: Offset) -> Self {
+        Self::Skip(Skip { range: OffsetRange { after, through } })
+    }
+
+    fn join(self, next: Self) -> Option<Self> {
+        match (self, next) {
+            (Self::Lost(lost), Self::Lost(next)) => lost.join(next).map(Self::Lost),
+            (Self::Skip(skip), Self::Skip(next)) => skip.join(next).map(Self::Skip),
+            (Self::Lost(_), Self::Skip(_)) | (Self::Skip(_), Self::Lost(_)) => None,
+        }
+    }
+
+    fn through(self) -> Offset {
+        match self {
+            Self::Lost(Lost { range, .. }) | Self::Skip(Skip { range }) => range.through,
+        }
     }
 }
 
+/// Gaps that follow one another, and are told as one where they are of one kind.
+struct Missing(Option<Gap>);
+
 impl Missing {
-    /// Adds a loss that begins where the last one ends; answers that one if its reason is another.
-    fn add(&mut self, next: Lost) -> Option<Lost> {
-        match self.0.map(|lost| lost.join(next).ok_or(lost)) {
+    /// Adds a gap that begins where the last one ends; answers that one if it is of another kind.
+    fn add(&mut self, next: Gap) -> Option<Gap> {
+        match self.0.map(|gap| gap.join(next).ok_or(gap)) {
             None => self.0 = Some(next),
             Some(Ok(joined)) => self.0 = Some(joined),
             Some(Err(ended)) => {
@@ -218,12 +275,12 @@ impl Missing {
         None
     }
 
-    /// How far the losses reach that begin at `base`.
+    /// How far the gaps reach that begin at `base`.
     fn through(&self, base: Offset) -> Offset {
-        self.0.map_or(base, |lost| lost.range.through)
+        self.0.map_or(base, Gap::through)
     }
 
-    fn take(&mut self) -> Option<Lost> {
+    fn take(&mut self) -> Option<Gap> {
         self.0.take()
     }
 }

@@ -22,6 +22,7 @@ struct Subscriber {
     waiting: VecDeque<ChannelNumber>,
     reading: Option<Ticket>,
     has_room: bool,
+    is_away: bool,
     ready: Option<u64>,
 }
 
@@ -37,6 +38,11 @@ impl Subscribers {
     /// How many subscriptions it has.
     pub(super) fn subscriptions(&self, id: SubscriberId) -> usize {
         self.all.get(&id).map_or(0, |subscriber| subscriber.channels.len())
+    }
+
+    /// What it subscribes to.
+    pub(super) fn channels(&self, id: SubscriberId) -> impl Iterator<Item = ChannelNumber> + use<'_> {
+        self.all.get(&id).into_iter().flat_map(|subscriber| subscriber.channels.iter().copied())
     }
 
     /// Adds a subscription, which waits.
@@ -72,6 +78,18 @@ impl Subscribers {
             subscriber.waiting.push_back(number);
             self.queue(id);
         }
+    }
+
+    pub(super) fn leave(&mut self, id: SubscriberId) {
+        if let Some(subscriber) = self.all.get_mut(&id) {
+            subscriber.is_away = true;
+        }
+        self.set_room(id, false);
+    }
+
+    /// Whether it was away until now.
+    pub(super) fn come(&mut self, id: SubscriberId) -> bool {
+        self.all.get_mut(&id).is_some_and(|subscriber| core::mem::take(&mut subscriber.is_away))
     }
 
     pub(super) fn set_room(&mut self, id: SubscriberId, has_room: bool) {
@@ -129,6 +147,7 @@ impl Subscriber {
             waiting: VecDeque::new(),
             reading: None,
             has_room: true,
+            is_away: false,
             ready: None,
         }
     }

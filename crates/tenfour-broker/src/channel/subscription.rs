@@ -3,7 +3,7 @@
 use tenfour_delivery::{log::Ticket, mutant, number::Offset, resume::Position};
 
 use super::Taken;
-use crate::Message;
+use crate::{Message, recovery::Away};
 
 /// From where a subscription reads a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +34,12 @@ pub(super) struct Subscription {
     processed: Offset,
     /// Whether it is still to be told that its replay is over.
     announces: bool,
+    /// What it gets of what it missed while it was away.
+    away: Away,
+    /// Whether it was away, and has not everything since.
+    was_away: bool,
+    /// After which offset it reads, or read last: what it gets no part of is before that.
+    asked: Offset,
     state: State,
 }
 
@@ -65,10 +71,18 @@ pub(super) enum Followed {
 }
 
 impl Subscription {
-    pub(super) fn new(start: Start) -> Self {
+    pub(super) fn new(start: Start, away: Away) -> Self {
         let announces = !matches!(start, Start::Live);
         let offset = start.offset();
-        Self { base: offset, processed: offset, announces, state: State::Opening(start) }
+        Self {
+            base: offset,
+            processed: offset,
+            announces,
+            away,
+            was_away: announces,
+            asked: offset,
+            state: State::Opening(start),
+        }
     }
 
     pub(super) fn state(&self) -> State {
@@ -88,8 +102,29 @@ impl Subscription {
         !matches!(self.state, State::Opening(_) | State::Deciding(..))
     }
 
-    /// Begins what it waits for, under this ticket. After which offset it reads, and whether it asks for the history alone.
-    pub(super) fn read(&mut self, ticket: Ticket) -> Option<Asks> {
+    /// The subscriber is away from now on.
+    pub(super) fn leave(&mut self) {
+        self.was_away = true;
+    }
+
+    /// The subscriber is back. If it has everything it has missed nothing.
+    pub(super) fn come(&mut self) {
+        self.was_away &= !self.is_live();
+    }
+
+    /// What it gets of what it reads now.
+    pub(super) fn gets(&self) -> Away {
+        if self.was_away { self.away } else { Away::Everything }
+    }
+
+    /// After which offset the read began.
+    pub(super) fn asked(&self) -> Offset {
+        self.asked
+    }
+
+    /// Begins what it waits for, under this ticket, in a channel with this head. After which offset it reads, and whether it asks
+    /// for the history alone.
+    pub(super) fn read(&mut self, ticket: Ticket, head: Offset) -> Option<Asks> {
         match self.state {
             State::Opening(start) => {
                 self.state = State::Deciding(start, ticket);
@@ -97,7 +132,12 @@ impl Subscription {
             }
             State::Lagging => {
                 self.state = State::Reading(ticket);
-                Some(Asks { after: self.base, history_alone: false })
+                self.asked = match self.gets() {
+                    Away::Everything | Away::LatestPerKey => self.base,
+                    Away::Latest => self.base.max(Offset::new(head.get().saturating_sub(1))),
+                    Away::Nothing => self.base.max(head),
+                };
+                Some(Asks { after: self.asked, history_alone: false })
             }
             State::Deciding(..) | State::Reading(_) | State::Live => None,
         }
@@ -122,6 +162,7 @@ impl Subscription {
         let is_behind =
             self.base < head && !mutant!(LiveStartsAfterSeam) && !mutant!(MergeUncheckedAgainstBase);
         self.state = if is_behind { State::Lagging } else { State::Live };
+        self.was_away &= is_behind;
     }
 
     pub(super) fn is_live(&self) -> bool {

@@ -25,7 +25,8 @@ enum Step {
     Append { fails: bool },
     Read(usize),
     HandIn { which: usize, fails: bool },
-    Subscribe { id: u64, channel: usize, start: StartAt },
+    Subscribe { id: u64, channel: usize, start: StartAt, away: Away },
+    Leave(u64),
     Unsubscribe { id: u64, channel: usize },
     Remove(u64),
     Room { id: u64, items: usize },
@@ -54,6 +55,8 @@ fn steps() -> impl Strategy<Value = Step> {
         3 => (prop_oneof![5 => Just(3_u64), 1 => Just(2)], -1..12_i64)
             .prop_map(|(epoch, back)| StartAt::After { epoch, back }),
     ];
+    let others = prop::sample::select(vec![Away::Latest, Away::LatestPerKey, Away::Nothing]);
+    let away = prop_oneof![2 => Just(Away::Everything), 3 => others];
     let rarely = || prop::bool::weighted(0.2);
     prop_oneof![
         8 => (1..8_u8, prop::option::weighted(0.3, 0..300_u64))
@@ -66,7 +69,9 @@ fn steps() -> impl Strategy<Value = Step> {
         6 => rarely().prop_map(|fails| Step::Append { fails }),
         6 => any::<usize>().prop_map(Step::Read),
         6 => (any::<usize>(), prop::bool::weighted(0.1)).prop_map(|(which, fails)| Step::HandIn { which, fails }),
-        4 => (id(), channel(), start).prop_map(|(id, channel, start)| Step::Subscribe { id, channel, start }),
+        4 => (id(), channel(), start, away)
+            .prop_map(|(id, channel, start, away)| Step::Subscribe { id, channel, start, away }),
+        2 => id().prop_map(Step::Leave),
         1 => (id(), channel()).prop_map(|(id, channel)| Step::Unsubscribe { id, channel }),
         1 => id().prop_map(Step::Remove),
         4 => (id(), 0..6_usize).prop_map(|(id, items)| Step::Room { id, items }),
@@ -115,7 +120,8 @@ fn run(world: &mut World, step: &Step) {
         Step::Append { fails } => drop(world.append(fails)),
         Step::Read(which) => drop(world.read(which)),
         Step::HandIn { which, fails } => drop(world.hand_in(which, fails)),
-        Step::Subscribe { id, channel, ref start } => {
+        Step::Leave(id) => world.leave(id),
+        Step::Subscribe { id, channel, ref start, away } => {
             let start = match *start {
                 StartAt::Live => Start::Live,
                 StartAt::Earliest => Start::Earliest,
@@ -124,7 +130,7 @@ fn run(world: &mut World, step: &Step) {
                     Start::After(Position { epoch: Epoch::new(epoch), offset: Offset::new(offset) })
                 }
             };
-            let _ = world.subscribe(id, CHANNELS[channel], start);
+            let _ = world.subscribe(id, CHANNELS[channel], start, away);
         }
         Step::Unsubscribe { id, channel } => world.unsubscribe(id, CHANNELS[channel]),
         Step::Remove(id) => world.remove(id),

@@ -98,7 +98,7 @@ impl Server {
             Err(refusal(RefusalReason::TooMany))
         } else {
             self.channels
-                .subscribe(id.into(), &channel, to_start(start))
+                .subscribe_with(id.into(), &channel, to_start(start), session.identity.grants.away(&channel))
                 .map_err(|error| subscribe_refusal(&error))
         };
         match result {

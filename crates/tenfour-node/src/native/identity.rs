@@ -2,7 +2,7 @@
 
 use alloc::{sync::Arc, vec::Vec};
 use bytestring::ByteString;
-use tenfour_broker::channel::is_reserved;
+use tenfour_broker::channel::{Away, is_reserved};
 
 /// What the application's authentication found out about a client.
 ///
@@ -54,6 +54,7 @@ pub struct Grants {
     publish: Vec<Pattern>,
     withheld_subscribe: Vec<Pattern>,
     withheld_publish: Vec<Pattern>,
+    away: Vec<(Pattern, Away)>,
 }
 
 impl Grants {
@@ -65,6 +66,7 @@ impl Grants {
             publish: Vec::new(),
             withheld_subscribe: Vec::new(),
             withheld_publish: Vec::new(),
+            away: Vec::new(),
         }
     }
 
@@ -100,6 +102,29 @@ impl Grants {
     pub fn withhold_publish(mut self, pattern: impl Into<ByteString>) -> Self {
         self.withheld_publish.push(Pattern(pattern.into()));
         self
+    }
+
+    /// What the client gets of what it misses of the channel, or the channels `prefix*`, while it is away: everything, unless
+    /// this says otherwise. Of several that fit, the last one counts, when the client subscribes.
+    ///
+    /// ```
+    /// use tenfour_node::{broker::channel::Away, native::Grants};
+    ///
+    /// let grants = Grants::new().subscribe("*").while_away("prices/*", Away::LatestPerKey);
+    /// assert_eq!(grants.away("prices/gold"), Away::LatestPerKey);
+    /// assert_eq!(grants.away("news"), Away::Everything);
+    /// ```
+    #[must_use]
+    pub fn while_away(mut self, pattern: impl Into<ByteString>, away: Away) -> Self {
+        self.away.push((Pattern(pattern.into()), away));
+        self
+    }
+
+    /// What the client gets of what it misses of a channel while it is away.
+    #[must_use]
+    pub fn away(&self, channel: &str) -> Away {
+        let fitting = self.away.iter().rfind(|(pattern, _)| pattern.matches(channel));
+        fitting.map_or_else(Away::default, |(_, away)| *away)
     }
 
     /// Whether the channel may be subscribed to.

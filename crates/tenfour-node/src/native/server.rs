@@ -358,6 +358,7 @@ impl Server {
     pub(super) fn park(&mut self, now: Now, id: SessionId, journal: Option<ServerJournal>) {
         match journal {
             Some(journal) => {
+                self.channels.leave(id.into());
                 self.sessions.park(id, journal, now.mono + self.config.parking);
                 self.evict(now);
             }

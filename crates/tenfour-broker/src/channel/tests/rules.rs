@@ -45,6 +45,7 @@ impl Sink for Screen {
             Item::Subscribed { .. } => return Taken::Yes,
             Item::Message { entry, .. } => format!("{}", entry.offset),
             Item::Lost { lost, .. } => format!("lost {} {} {}", lost.range, lost.count, lost.reason),
+            Item::Skip { skip, .. } => format!("skip {}", skip.range),
             Item::CaughtUp { offset, .. } => format!("caught up {offset}"),
             Item::Emitted { message, .. } => format!("{:?}", message.body),
             other => format!("{other:?}"),
@@ -625,4 +626,58 @@ fn the_namespaces_own_channels_are_nobodys() {
     let excepts = (0..17).fold(Destination::to("a"), |to, room| to.except(alloc::format!("{room}")));
     let publication = Publication { to: excepts, ..saying(&["a"], "x") };
     assert_eq!(channels.publish(at(0), publication), Err(PublishError::TooManyExcepts { limit: 16 }));
+}
+
+/// What a subscriber is handed, with this policy, of eight messages that it misses and one that comes when it is back.
+fn missed(away: Away) -> Vec<String> {
+    let (mut channels, mut log, mut screen) =
+        (channels(|config| config.page_messages = 100), log(), Screen::new());
+    let ann = SubscriberId(1);
+    channels.subscribe_with(ann, &"a".into(), Start::Live, away).expect("within the bounds");
+    drive(&mut channels, &mut log, &mut screen);
+    channels.leave(ann);
+    screen.full.push(ann);
+    let mut publish = |channels: &mut Channels, screen: &mut Screen, conflate: Option<&str>| {
+        let conflate = conflate.map(ByteString::from);
+        channels.publish(at(0), Publication { conflate, ..saying(&["a"], "x") }).expect("new");
+        drive(channels, &mut log, screen);
+    };
+    for conflate in [Some("x"), Some("y"), None, Some("x"), None, Some("y"), Some("x"), Some("y")] {
+        publish(&mut channels, &mut screen, conflate);
+    }
+    screen.full.clear();
+    channels.resume_reading(ann);
+    publish(&mut channels, &mut screen, None);
+    // The ninth came before the first page was read; a tenth is live.
+    publish(&mut channels, &mut screen, None);
+    screen.take().into_iter().map(|(_, item)| item).collect()
+}
+
+#[test]
+fn who_was_away_gets_what_its_subscription_says() {
+    assert_eq!(missed(Away::Everything), ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]);
+    assert_eq!(missed(Away::Latest), ["skip (0, 8]", "9", "10"]);
+    assert_eq!(missed(Away::LatestPerKey), ["skip (0, 6]", "7", "8", "9", "10"]);
+    assert_eq!(missed(Away::Nothing), ["skip (0, 9]", "10"]);
+}
+
+/// Who is there and slow is owed everything, whatever it gets after an absence.
+#[test]
+fn who_is_slow_was_not_away() {
+    let (mut channels, mut log, mut screen) = (channels(|_| {}), log(), Screen::new());
+    let ann = SubscriberId(1);
+    channels.subscribe_with(ann, &"a".into(), Start::Live, Away::Nothing).expect("within the bounds");
+    drive(&mut channels, &mut log, &mut screen);
+    channels.leave(ann);
+    channels.resume_reading(ann);
+    screen.full.push(ann);
+    for _ in 0..3 {
+        channels.publish(at(0), saying(&["a"], "x")).expect("new");
+        drive(&mut channels, &mut log, &mut screen);
+    }
+    screen.full.clear();
+    channels.resume_reading(ann);
+    drive(&mut channels, &mut log, &mut screen);
+    let items: Vec<_> = screen.take().into_iter().map(|(_, item)| item).collect();
+    assert_eq!(items, ["1", "2", "3"]);
 }

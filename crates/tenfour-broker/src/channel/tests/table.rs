@@ -49,7 +49,7 @@ type Act = fn(&mut Subscription, &mut Screen) -> String;
 fn events() -> Vec<(&'static str, Act)> {
     vec![
         ("the log can be asked", |subscription, _| {
-            subscription.read(TICKET).map_or("nothing".into(), |asks| {
+            subscription.read(TICKET, HEAD).map_or("nothing".into(), |asks| {
                 if asks.history_alone { "history".into() } else { format!("after {}", asks.after) }
             })
         }),
@@ -95,14 +95,14 @@ fn events() -> Vec<(&'static str, Act)> {
 /// A subscription that claims to be at the base, in this state.
 fn standing(state: &str) -> Subscription {
     let start = Start::After(Position { epoch: Epoch::new(1), offset: BASE });
-    let mut subscription = Subscription::new(start);
+    let mut subscription = Subscription::new(start, Away::Everything);
     match state {
         "Opening" => {}
-        "Deciding" => drop(subscription.read(TICKET)),
+        "Deciding" => drop(subscription.read(TICKET, HEAD)),
         "Lagging" => subscription.open(BASE, HEAD),
         "Reading" => {
             subscription.open(BASE, HEAD);
-            let _ = subscription.read(TICKET);
+            let _ = subscription.read(TICKET, HEAD);
         }
         _ => {
             subscription.open(BASE, BASE);

@@ -9,7 +9,7 @@ use alloc::{
 
 use tenfour_delivery::{
     entry::Producer,
-    loss::{Count, Lost, Reason},
+    loss::{Count, Lost, OffsetRange, Reason, Skip},
     number::{ProducerEpoch, ProducerId, ProducerSequence},
     resume::Decision,
     time::Instant,
@@ -70,6 +70,7 @@ struct Asked {
 struct Seen {
     name: ByteString,
     start: Start,
+    away: Away,
     /// The channel's head when it subscribed.
     head: Offset,
     base: Option<Offset>,
@@ -119,8 +120,13 @@ impl World {
             Known::Key(key) => (None, Some(key.clone())),
         };
         let channels = to.channels.clone();
-        let payload = Envelope { key: key.clone(), ..Envelope::of(message.clone()) }.to_stored();
-        let publication = Publication { ttl, producer, key, ..Publication::new(to, message) };
+        // What is known by something says the same each time.
+        let conflate =
+            matches!(known, Known::Not).then(|| ["x", "y"][self.account.payloads as usize % 2].into());
+        let envelope = Envelope { key: key.clone(), conflate, ..Envelope::of(message) };
+        let payload = envelope.to_stored();
+        let Envelope { conflate, message, .. } = envelope;
+        let publication = Publication { ttl, producer, key, conflate, ..Publication::new(to, message) };
         let published = self.channels.publish(self.account.now, publication);
         let asked = Asked { channels, payload, known };
         self.account.check_key(&asked, published.as_ref());
@@ -138,13 +144,15 @@ impl World {
         id: u64,
         name: &str,
         start: Start,
+        away: Away,
     ) -> Result<ChannelNumber, SubscribeError> {
         let id = SubscriberId(id);
-        let subscribed = self.channels.subscribe(id, &name.into(), start);
+        let subscribed = self.channels.subscribe_with(id, &name.into(), start, away);
         if let Ok(number) = subscribed {
             let seen = Seen {
                 name: name.into(),
                 start,
+                away,
                 head: self.account.head(name),
                 base: None,
                 processed: Offset::START,
@@ -178,6 +186,11 @@ impl World {
         if items > 0 {
             self.channels.resume_reading(id);
         }
+    }
+
+    pub(super) fn leave(&mut self, id: u64) {
+        self.account.rooms.insert(SubscriberId(id), 0);
+        self.channels.leave(SubscriberId(id));
     }
 
     /// Takes one effect.
@@ -292,14 +305,14 @@ impl World {
             restored.restore(entry).expect("the log is in order");
         }
         for entry in &page.entries {
-            let Envelope { message, key, .. } =
+            let Envelope { message, key, conflate, .. } =
                 Envelope::from_stored(&entry.record.payload).expect("it was stored");
             let producer = entry.record.producer;
             if producer.is_none() && key.is_none() {
                 continue;
             }
             let to = Destination { channels: entry.record.channels.clone(), except: Vec::new() };
-            let publication = Publication { producer, key, ..Publication::new(to, message) };
+            let publication = Publication { producer, key, conflate, ..Publication::new(to, message) };
             let [one, other] = [&mut restored, &mut self.channels].map(|channels| {
                 let published = channels.publish(self.account.now, publication.clone());
                 published.map(|_| channels.poll_event().map(|Event::Published { result, .. }| result))
@@ -403,6 +416,25 @@ impl Account {
         }
     }
 
+    /// What is skipped is not owed.
+    fn check_skip(&self, seen: &Seen, range: OffsetRange) {
+        let mut within = self.of(&seen.name).filter(|entry| range.contains(entry.offset));
+        let mut later = self.of(&seen.name).filter(|entry| entry.offset > range.through);
+        match seen.away {
+            Away::Everything => panic!("everything is owed"),
+            Away::Nothing => {}
+            Away::Latest => assert!(within.next().is_none() || later.next().is_some()),
+            Away::LatestPerKey => {
+                let newer: Vec<_> =
+                    self.of(&seen.name).map(|entry| (entry.offset, conflation(entry))).collect();
+                let has_newer = |entry: &Entry| {
+                    newer.iter().any(|(offset, key)| *offset > entry.offset && *key == conflation(entry))
+                };
+                assert!(within.all(has_newer), "S17: the latest of each key is owed");
+            }
+        }
+    }
+
     fn check_opened(&self, seen: &Seen, subscribed: Subscribed) -> Offset {
         let head = self.head(&seen.name);
         assert!(subscribed.head <= head.max(self.trimmed.get(&seen.name).copied().unwrap_or(Offset::START)));
@@ -493,7 +525,12 @@ impl Sink for Account {
                 seen.base.expect("only an open subscription hears what is emitted")
             }
             Item::Unreadable { .. } => return Taken::Yes,
-            Item::Skip { .. } => panic!("nothing is skipped"),
+            Item::Skip { skip: Skip { range }, .. } => {
+                assert_eq!(seen.base, Some(range.after), "a skip stands at its place");
+                assert!(!range.is_empty());
+                self.check_skip(seen, range);
+                range.through
+            }
         };
         let seen = self.subscriptions.get_mut(&key).expect("it is there");
         if seen.base.is_none() {
@@ -508,6 +545,10 @@ impl Sink for Account {
         let is_expired = entry.record.is_expired(self.now.wall);
         assert_eq!(stored.filter(|_| !is_expired).as_ref(), envelope);
     }
+}
+
+fn conflation(entry: &Entry) -> Option<ByteString> {
+    Envelope::from_stored(&entry.record.payload).ok()?.conflate
 }
 
 fn key_of(entry: &Entry) -> Option<MessageKey> {
