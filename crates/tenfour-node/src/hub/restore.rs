@@ -101,7 +101,7 @@ fn restore_channels(config: &Config, seed: u64, now: Now, log: &impl LogPort) ->
 }
 
 /// After which offset the entries are that came since then, at most `before`. They came in the order of the log, or nearly.
-fn first_since(log: &impl LogPort, since: WallTime, before: Offset) -> Result<Offset, ReadError> {
+pub(super) fn first_since(log: &impl LogPort, since: WallTime, before: Offset) -> Result<Offset, ReadError> {
     let query = |after| Query { messages: 1, ..Query::all(after) };
     let trimmed = log.read(&Query { messages: 0, ..query(Offset::START) })?.history.trimmed;
     let (mut low, mut high) = (trimmed.min(before), before);
