@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tenfour::wire::socketio::{EventName, Packet};
 use tenfour_testkit::client::{Client, Error, Options};
 
-use crate::server::{ANY_PORT, Server};
+use crate::server::{ANY_PORT, Server, tenfour};
 
 /// Somebody in the chat.
 pub(crate) struct Person {
@@ -191,6 +191,46 @@ async fn what_is_refused_says_why_and_takes_no_number() {
     }
     assert_eq!(ada.ask("say", r#""key","hi""#).await, json!({ "number": 1 }));
     assert_eq!(ada.next("line").await["text"], "hi", "nothing of it was told");
+}
+
+/// Killed at any moment, what was acknowledged is there, and the count and the keys go on.
+#[cfg(unix)]
+#[tokio::test]
+async fn what_was_said_survives_a_kill_where_there_is_a_folder_for_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().to_str().expect("text");
+    let arguments = [&ANY_PORT[..], &["--data", data]].concat();
+    let mut server = Server::start(&arguments);
+    let mut ada = Person::enter(&server, "Ada").await;
+    for number in 1..=3 {
+        let line = format!(r#""key {number}","line {number}""#);
+        assert_eq!(ada.ask("say", &line).await, json!({ "number": number }));
+    }
+    let told = ada.ask("history", "0").await;
+    server.signal("-KILL");
+    server.wait();
+
+    let server = Server::start(&arguments);
+    let mut grace = Person::enter(&server, "Grace").await;
+    assert_eq!(grace.welcome["number"], 3);
+    assert_eq!(grace.ask("history", "0").await, told, "as it was, to the letter");
+    assert_eq!(grace.ask("say", r#""key 2","line 2""#).await, json!({ "number": 2 }), "its key is known");
+    assert_eq!(grace.ask("say", r#""key 4","line 4""#).await, json!({ "number": 4 }));
+    let other = grace.ask("say", r#""key 1","another line""#).await;
+    assert!(other["error"].as_str().expect("refused").contains("another message"), "{other}");
+    assert_eq!(grace.ask("history", "3").await.as_array().map(Vec::len), Some(1), "nothing is there twice");
+
+    // In memory, all of it is gone.
+    let server = Server::start(&ANY_PORT);
+    assert_eq!(Person::enter(&server, "Mary").await.welcome["number"], 0);
+}
+
+#[test]
+fn a_disk_without_a_folder_is_a_clear_error() {
+    let output = tenfour(&[&ANY_PORT[..], &["--durability", "disk"]].concat()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).expect("text");
+    assert!(message.contains("data"), "{message}");
 }
 
 /// Whoever comes in while others talk hears each line behind the number of their welcome, and none before it.
