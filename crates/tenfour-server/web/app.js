@@ -6,7 +6,7 @@ import { OwnMessage, Timeline, element } from "/timeline.js";
 /** Milliseconds for which the button cuts the connection. */
 const CUT = 5_000;
 /** Milliseconds for which an answer is waited for. */
-const PATIENCE = 10_000;
+const PATIENCE = 5_000;
 const STATUS = { connecting: "Connecting…", connected: "Connected", offline: "Offline", closed: "Closed" };
 const REASONS = {
   retention: "they are older than what the server keeps",
@@ -36,7 +36,7 @@ $("name").value = localStorage.name ?? guest;
 $("name").placeholder = guest;
 
 const connection = new Connection({ auth: (send) => send({ me, name: (asked = wantedName()) }) });
-const chat = reliable(connection, { name: "chat", outbox: outbox() })
+const chat = reliable(connection, { name: "chat", outbox: outbox(), timeout: PATIENCE })
   .on("welcome", welcome)
   .on("people", (names) => Array.isArray(names) && showPeople((people = names)))
   .on("line", hear);

@@ -58,6 +58,7 @@ export class Connection extends EventTarget {
   #deadline;
   #retry;
   #silence = 0;
+  #heardAt = 0;
 
   constructor(options = {}) {
     super();
@@ -126,7 +127,12 @@ export class Connection extends EventTarget {
       this.#pending.delete(id);
       done(...outcome);
     };
-    const timer = setTimeout(() => settle(new Error(`no answer in ${milliseconds / 1000} s`)), milliseconds);
+    const since = Date.now();
+    const timer = setTimeout(() => {
+      settle(new Error(`no answer in ${milliseconds / 1000} s`));
+      // Not a word either: the connection is dead, and heartbeats would take longer to tell.
+      if (this.#heardAt < since) this.#lose("the server fell silent");
+    }, milliseconds);
     this.#pending.set(id, settle);
     this.#webSocket.send(ENGINE.message + SOCKET.event + id + JSON.stringify([event, ...args]));
   }
@@ -151,6 +157,7 @@ export class Connection extends EventTarget {
   }
 
   #receive(frame) {
+    this.#heardAt = Date.now();
     try {
       if (typeof frame !== "string") throw new TypeError("a binary frame");
       this.#packet(frame[0], frame.slice(1));
