@@ -36,7 +36,7 @@ test("two pages through every fault: nothing is lost, repeated or reordered", { 
       person.said.push(text);
       await person.say(text);
       account.sent += 1;
-      if (random() < 0.05) {
+      if (person.said.length % 15 === 0) {
         account.reloads += 1;
         await person.page.reload({ waitUntil: "commit" });
       }
@@ -83,7 +83,7 @@ test("two pages through every fault: nothing is lost, repeated or reordered", { 
   assert.deepEqual(views[0], views[1], "both see the same lines under the same numbers");
   const { lost, duplicated, reordered, told } = account;
   assert.deepEqual({ lost, duplicated, reordered, told }, { lost: 0, duplicated: 0, reordered: 0, told: 0 });
-  assert.ok(account.sent > 40 && Object.keys(account.faults).length === Object.keys(FAULTS).length && account.reloads > 0);
+  assert.ok(account.sent > 30 && Object.keys(account.faults).length === Object.keys(FAULTS).length && account.reloads > 0);
 });
 
 /** Somebody's page, behind a proxy of its own. */
