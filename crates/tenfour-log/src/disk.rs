@@ -37,6 +37,7 @@ pub use report::{Cut, CutReason, OpenError, Recovery};
 mod channels;
 mod committer;
 mod config;
+mod files;
 mod format;
 mod index;
 mod open;
@@ -140,8 +141,10 @@ struct Notes {
 struct Unlink {
     /// What is to be written down before, and the number of the first segment that stays.
     waiting: Option<(Vec<Control>, u64)>,
-    /// Whether that is on its way for others.
+    /// Whether others are on their way already.
     is_underway: bool,
+    /// Whether there was no room for it, so that nothing else is written down with it.
+    is_bare: bool,
 }
 
 impl Disk {
@@ -327,13 +330,15 @@ impl Disk {
             && let Some((controls, before)) = self.unlink.waiting.take()
         {
             self.unlink.is_underway = true;
-            let controls = self.notes.take().into_iter().chain(controls).collect();
+            let notes = if self.unlink.is_bare { Vec::new() } else { self.notes.take() };
+            let controls = notes.into_iter().chain(controls).collect();
             self.queue.push(Job { generation: self.generation, work: Work::Unlink { controls, before } });
         }
     }
 
     fn unlinked(&mut self, controls: Vec<Control>, outcome: Outcome) {
         self.unlink.is_underway = false;
+        self.unlink.is_bare = false;
         if let Outcome::Refused { generation, .. } = outcome {
             self.take_back(&[], generation);
             self.postpone(controls);
@@ -356,11 +361,11 @@ impl Disk {
         }
         self.index.channels.forgotten = forgotten;
         self.notes.put_back(controls);
-        // Notes have to wait as well, until there is room.
-        if let (Some(base), None) = (trim, &self.unlink.waiting)
-            && let Some(segment) = self.index.segments().next()
-        {
-            self.unlink.waiting = Some((vec![Control::Trim { base, forgotten }], segment.id));
+        let first = self.index.segments().next().map(|segment| segment.id);
+        // If more has become free since, that waits, and is tried with its notes.
+        if let (Some(base), Some(before), None) = (trim, first, &self.unlink.waiting) {
+            self.unlink.waiting = Some((vec![Control::Trim { base, forgotten }], before));
+            self.unlink.is_bare = true;
         }
     }
 }

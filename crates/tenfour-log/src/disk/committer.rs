@@ -163,9 +163,9 @@ impl Committer {
                 return group.done.push(Done { outcome, ..Done::new(Some(ticket), Vec::new(), Vec::new()) });
             }
         };
-        if let Err(refusal) = self.make_room(generation, done.length(), reserve, group, answers) {
+        if let Err(refused) = self.make_room(generation, &done, reserve, group, answers) {
             if !mutant!(FullDiskAcks) {
-                done.outcome = refusal.outcome();
+                done.outcome = refused;
             }
             return group.done.push(done);
         }
@@ -190,12 +190,13 @@ impl Committer {
     fn make_room(
         &mut self,
         generation: u64,
-        bytes: usize,
+        done: &Done,
         reserve: usize,
         group: &mut Group,
         answers: &mut impl Answers,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Outcome> {
         self.refuses(generation)?;
+        let bytes = done.length();
         if self.end + (self.buffer.len() + bytes + reserve) as u64 <= self.length {
             return Ok(());
         }
@@ -203,13 +204,17 @@ impl Committer {
         self.refuses(generation)?;
         self.roll(bytes as u64, answers).map_err(|error| {
             let reason = format!("there is no room for a new segment: {error}");
-            self.refused.insert(Refusal { generation, reason }).clone()
+            if done.entries.is_empty() {
+                // It has no offset that others follow.
+                return Outcome::Refused { reason, generation: None };
+            }
+            self.refused.insert(Refusal { generation, reason }).clone().outcome()
         })
     }
 
-    fn refuses(&self, generation: u64) -> Result<(), Refusal> {
+    fn refuses(&self, generation: u64) -> Result<(), Outcome> {
         let refusal = self.refused.as_ref().filter(|refusal| generation <= refusal.generation);
-        refusal.map_or(Ok(()), |refusal| Err(refusal.clone()))
+        refusal.map_or(Ok(()), |refusal| Err(refusal.clone().outcome()))
     }
 
     /// Writes what is gathered, and answers.
@@ -293,10 +298,19 @@ impl Committer {
         let order = self.next_segment(bytes);
         let file = self.filler.take(order)?;
         let first = Offset::new(self.committed.get() + 1);
-        let header = Header { epoch: self.header.epoch, id: order.id, after: self.header.id, first };
+        let header = Header { id: order.id, after: self.header.id, first, ..self.header };
         // The header is synced before any record, so that a segment without one never held anything.
-        if let Err(error) = start(&*file, &header, self.sync) {
-            self.failed = Some(format!("a new segment could not be begun, which is final: {error}"));
+        if let Err(error) = file.write_at(&header.encode(), 0) {
+            // With a header that lasts, the log would go on there.
+            let undone = fill(&*file, 0, HEADER as u64).and_then(|()| self.sync.data(&*file));
+            if undone.is_ok() {
+                return Err(error);
+            }
+            self.failed = Some(format!("a new segment could not be begun, nor left: {error}"));
+            return Ok(());
+        }
+        if let Err(error) = self.sync.data(&*file) {
+            self.failed = Some(format!("a sync failed, which is final: {error}"));
             return Ok(());
         }
         (self.header, self.length, self.end) = (header, order.length, HEADER as u64);
@@ -346,5 +360,5 @@ pub(super) fn start(file: &dyn File, header: &Header, sync: Sync) -> io::Result<
 
 /// The header of a log's first segment.
 pub(super) const fn first_header(epoch: Epoch) -> Header {
-    Header { epoch, id: 1, after: 0, first: Offset::new(1) }
+    Header { epoch, id: 1, after: 0, first: Offset::new(1), base: Offset::new(1) }
 }

@@ -71,7 +71,8 @@ pub enum Commit {
 pub enum OnDamage {
     /// It is not opened: [`OpenError::Damaged`](super::OpenError::Damaged). The files can be brought back from a copy.
     Refuse,
-    /// Everything from the damage on is given up, in a new epoch. The files stay until the retention has passed them.
+    /// Everything from the damage on is given up, in a new epoch; so is what a missing beginning held. The files stay until
+    /// the retention has passed them.
     Cut,
 }
 

@@ -10,7 +10,8 @@
 //! | the log's epoch | 8 |
 //! | number of this segment, and of the one before it | 8, 8 |
 //! | offset of its first entry | 8 |
-//! | CRC32 of the above, 0 | 4, 12 |
+//! | offset before which everything was given up when the epoch began | 8 |
+//! | CRC32 of the above, 0 | 4, 4 |
 //!
 //! | record | bytes |
 //! |---|---|
@@ -56,7 +57,7 @@ pub(super) const MAX_CHANNELS: usize = u16::MAX as usize;
 pub(super) const MAX_NAME: usize = u16::MAX as usize;
 
 const MAGIC: [u8; 8] = *b"10-4 log";
-const CHECKED: usize = 48;
+const CHECKED: usize = 56;
 
 const ENTRY: u8 = 1;
 const HEADS: u8 = 2;
@@ -77,6 +78,8 @@ pub(super) struct Header {
     /// The segment that goes before it; 0 if it is the log's first.
     pub(super) after: u64,
     pub(super) first: Offset,
+    /// What is before this is not missed: it was given up when the epoch began.
+    pub(super) base: Offset,
 }
 
 /// What stands where a header should.
@@ -93,7 +96,7 @@ impl Header {
         let mut bytes = [0; HEADER];
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
-        let fields = [self.epoch.get(), self.id, self.after, self.first.get()];
+        let fields = [self.epoch.get(), self.id, self.after, self.first.get(), self.base.get()];
         for (place, field) in fields.into_iter().enumerate() {
             let at = 16 + 8 * place;
             bytes[at..at + 8].copy_from_slice(&field.to_le_bytes());
@@ -116,10 +119,12 @@ impl Header {
         let is_intact = fields.u32() == Some(crc32fast::hash(&bytes[..CHECKED]));
         let mut fields = Cursor(&bytes[16..]);
         let mut field = || fields.u64();
-        match (field(), field(), field(), field()) {
-            (Some(epoch), Some(id), Some(after), Some(first)) if is_intact && after < id && first > 0 => {
-                let (epoch, first) = (Epoch::new(epoch), Offset::new(first));
-                ReadHeader::Valid(Self { epoch, id, after, first })
+        match [(); 5].map(|()| field()) {
+            [Some(epoch), Some(id), Some(after), Some(first), Some(base)]
+                if is_intact && after < id && first > 0 && base <= first =>
+            {
+                let (epoch, first, base) = (Epoch::new(epoch), Offset::new(first), Offset::new(base));
+                ReadHeader::Valid(Self { epoch, id, after, first, base })
             }
             _ => ReadHeader::Invalid,
         }

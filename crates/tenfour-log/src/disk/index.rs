@@ -120,6 +120,7 @@ impl Index {
         self.places.push_back(place);
         self.links.extend(numbers);
         self.keep_bounds(numbers);
+        self.pass_unheld();
     }
 
     fn keep_bounds(&mut self, numbers: &[u32]) {
@@ -152,6 +153,7 @@ impl Index {
             for offset in held {
                 self.let_go(offset);
             }
+            self.pass_unheld();
         }
     }
 
@@ -167,6 +169,7 @@ impl Index {
         for (offset, _) in forgotten.held() {
             if is_pinned { self.unpin(offset) } else { self.let_go(offset) }
         }
+        self.pass_unheld();
     }
 
     /// A channel is named whose entries up to this one are gone. Later ones may have been on their way then.
@@ -184,18 +187,30 @@ impl Index {
     pub(super) fn trim(&mut self, now: WallTime) -> Option<Offset> {
         let age = self.retention.age?;
         let before = self.messages;
-        while let Some(place) = self.place(Offset::new(self.floor.get() + 1))
-            && (place.holders == 0 || is_older(place.ingested, age, now))
-        {
+        while self.next_kept().is_some_and(|place| is_older(place.ingested, age, now)) {
             self.raise_floor();
+            self.pass_unheld();
         }
         (self.messages < before).then_some(self.floor)
+    }
+
+    /// The entry behind the floor: after [`Index::pass_unheld`], the first one that the retention keeps.
+    fn next_kept(&self) -> Option<&Place> {
+        self.place(Offset::new(self.floor.get() + 1))
+    }
+
+    /// Raises the floor over what the retention does not keep.
+    fn pass_unheld(&mut self) {
+        while self.next_kept().is_some_and(|place| place.holders == 0) {
+            self.raise_floor();
+        }
     }
 
     pub(super) fn raise_floor_to(&mut self, floor: Offset) {
         while self.floor < floor.min(self.head) {
             self.raise_floor();
         }
+        self.pass_unheld();
     }
 
     /// Trims the next entry from all its channels that are not pinned.
@@ -224,6 +239,7 @@ impl Index {
             any = true;
             if slot.is_pinned { self.unpin(offset) } else { self.let_go(offset) }
         }
+        self.pass_unheld();
         any
     }
 
@@ -328,10 +344,7 @@ impl Index {
 
     /// The last entry that is gone from before the first one that the retention keeps.
     pub(super) fn trimmed(&self) -> Offset {
-        let rest = self.places.range(self.place_of(self.floor).map_or(0, |place| place + 1)..);
-        let kept =
-            rest.zip(self.floor.max(self.before_first()).get() + 1..).find(|(place, _)| place.holders > 0);
-        kept.map_or(self.gone, |(_, offset)| self.gone.min(Offset::new(offset - 1)))
+        self.gone.min(self.floor)
     }
 
     /// How many entries of a range are held.
@@ -369,10 +382,6 @@ impl Index {
     /// The offset of the first place.
     fn first(&self) -> Offset {
         Offset::new(self.head.get() + 1 - self.places.len() as u64)
-    }
-
-    fn before_first(&self) -> Offset {
-        Offset::new(self.head.get() - self.places.len() as u64)
     }
 }
 

@@ -36,6 +36,13 @@ pub struct Cut {
     pub reason: CutReason,
 }
 
+impl Cut {
+    /// A segment of which nothing can be read.
+    pub(super) const fn damaged(segment: String) -> Self {
+        Self { segment, at: 0, bytes: 0, reason: CutReason::Damaged }
+    }
+}
+
 /// Why something was cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -198,8 +198,11 @@ fn a_full_disk_can_be_trimmed() {
     let (mut log, _) = open(&store, config.clone());
     let before = commit_many(&mut log, "a", 40);
     store.set_full(true);
-    let results = commit(&mut log, (0..20).map(|_| record(&["b"], &"x".repeat(200))).collect());
-    assert!(results.iter().any(Result::is_err), "the disk is full");
+    // Down to the last byte that an entry can have.
+    for length in [200, 100, 50, 20, 10, 5, 2, 1, 0] {
+        let results = commit(&mut log, (0..20).map(|_| record(&["b"], &"x".repeat(length))).collect());
+        assert!(results.iter().any(Result::is_err), "the disk is full");
+    }
     let segments = store.files().len();
     for _ in 0..3 {
         log.trim(WallTime::from_unix_millis(60_000));
