@@ -1,6 +1,7 @@
 // Numbered events to stock clients, through every fault there is, counted: README.md says what is counted.
 //
-//   node faults/run.mjs [--seconds 60] [--clients 50] [--kills 5] [--rate 40] [--emit-rate 20] [--json]
+//   node faults/run.mjs [--seconds 60] [--clients 50] [--kills 5] [--rate 40] [--emit-rate 20]
+//       [--kinds cut,reset,halfOpen,silence,stall] [--json]
 //
 // Ends with 1 if something published was lost without a word, came twice or out of order, or something emitted came
 // twice. Against the reference server, which has no such guarantee, it only counts.
@@ -28,6 +29,7 @@ const { values: options } = parseArgs({
     kills: { type: "string", default: "5" },
     rate: { type: "string", default: "40" },
     "emit-rate": { type: "string", default: "20" },
+    kinds: { type: "string", default: Object.keys(FAULTS).join() },
     json: { type: "boolean", default: false },
   },
 });
@@ -42,7 +44,8 @@ const PUBLISHER = fileURLToPath(new URL("publisher.mjs", import.meta.url));
 
 const data = await mkdtemp(join(tmpdir(), "tenfour-faults-"));
 let server = await start(command, [...HEARTBEAT, "--data", data]);
-const faults = Object.fromEntries(Object.keys(FAULTS).map((kind) => [kind, 0]));
+const kinds = options.kinds.split(",");
+const faults = Object.fromEntries(kinds.map((kind) => [kind, 0]));
 const kills = { count: 0 };
 let failing = true;
 
@@ -114,7 +117,6 @@ async function makeClient(index) {
 
 /** A fault every 0.5 to 2 seconds, each kind in turn. */
 async function harass({ proxy }, index) {
-  const kinds = Object.keys(FAULTS);
   for (let turn = index; ; turn++) {
     await sleep(500 + Math.random() * 1_500);
     if (!failing) return;
