@@ -111,6 +111,7 @@ pub struct Disk {
     tail: Tail,
     queue: Arc<Queue>,
     answers: VecDeque<Answer>,
+    unanswered: VecDeque<Ticket>,
     /// The offset that was assigned last.
     assigned: Offset,
     generation: u64,
@@ -185,6 +186,7 @@ impl Disk {
             tail: Tail::new(config.tail_bytes),
             queue,
             answers: VecDeque::new(),
+            unanswered: VecDeque::new(),
             generation: 1,
             waiting: 0,
             queue_bytes: config.queue_bytes,
@@ -412,18 +414,26 @@ impl Log for Disk {
                 Work::Append { ticket, entries, controls: self.notes.take() }
             }
         };
+        self.unanswered.push_back(ticket);
         self.queue.push(Job { generation: self.generation, work });
     }
 
     fn poll(&mut self) -> Option<Completion> {
         loop {
-            if self.answers.is_empty() {
-                self.queue.take_answers(&mut self.answers);
+            if self.answers.is_empty()
+                && !self.queue.take_answers(&mut self.answers)
+                && self.answers.is_empty()
+            {
+                // Its thread has panicked, and nobody else answers.
+                let ticket = self.unanswered.pop_front()?;
+                let reason = "the thread that commits has ended".into();
+                return Some(Completion { ticket, result: Err(AppendError::Failed { reason }) });
             }
             match self.answers.pop_front()? {
                 Answer::Rolled { header, file } => self.index.roll(header, file),
                 Answer::Done(done) => {
                     if let Some(completion) = self.done(done) {
+                        self.unanswered.pop_front();
                         return Some(completion);
                     }
                 }

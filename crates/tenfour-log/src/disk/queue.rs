@@ -41,9 +41,11 @@ impl Queue {
         self.work.notify_one();
     }
 
-    /// Takes all answers that there are.
-    pub(super) fn take_answers(&self, into: &mut VecDeque<Answer>) {
-        mem::swap(&mut self.lock().answers, into);
+    /// Takes all answers that there are, and tells whether there will be others.
+    pub(super) fn take_answers(&self, into: &mut VecDeque<Answer>) -> bool {
+        let mut state = self.lock();
+        mem::swap(&mut state.answers, into);
+        !state.is_over
     }
 
     pub(super) fn take_jobs(&self) -> VecDeque<Job> {
@@ -120,7 +122,13 @@ struct Over<'a>(&'a Queue);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
-        self.0.lock().is_over = true;
+        let mut state = self.0.lock();
+        state.is_over = true;
+        let waker = state.waker.clone();
+        drop(state);
         self.0.answered.notify_all();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }

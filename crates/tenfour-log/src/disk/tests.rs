@@ -265,6 +265,23 @@ fn segments_go_only_once_it_is_durable_that_they_may() {
     assert!(store.files().into_keys().eq(files));
 }
 
+/// Whoever waits for an answer gets one, whatever becomes of the thread that would give it.
+#[test]
+fn a_committer_that_panics_fails_the_log() {
+    let store = Store::default();
+    let (mut log, _) = open(&store, Config { commit: Commit::Thread, ..manual() });
+    let kept = commit_many(&mut log, "a", 3);
+    store.set_panicking(true);
+    for _ in 0..3 {
+        let results = commit(&mut log, vec![record(&["a"], ""), record(&["b"], "")]);
+        assert!(matches!(&results[..], [Err(AppendError::Failed { .. }), Err(AppendError::Failed { .. })]));
+    }
+    assert_eq!(all(&log), kept);
+    store.set_panicking(false);
+    drop(log);
+    assert_eq!(all(&open(&store, manual()).0), kept);
+}
+
 #[test]
 fn a_pinned_channel_is_trimmed_by_release_alone_and_holds_its_segments() {
     let store = Store::default();

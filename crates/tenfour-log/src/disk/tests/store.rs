@@ -24,6 +24,7 @@ struct Shared {
     is_locked: Arc<AtomicBool>,
     is_full: AtomicBool,
     fails_to_sync: AtomicBool,
+    panics: AtomicBool,
 }
 
 /// The bytes of a file, and those of its last sync.
@@ -80,6 +81,11 @@ impl Store {
             let mut contents = contents.lock().unwrap();
             contents.clean = Some(vec![true; contents.bytes.len()]);
         }
+    }
+
+    /// Whether writes panic.
+    pub(super) fn set_panicking(&self, panics: bool) {
+        self.0.panics.store(panics, Ordering::SeqCst);
     }
 
     /// Whether syncs fail.
@@ -158,6 +164,7 @@ impl File for Opened {
     }
 
     fn write_at(&self, buf: &[u8], at: u64) -> io::Result<()> {
+        assert!(!self.store.0.panics.load(Ordering::SeqCst), "this file system has a bug");
         let mut contents = self.contents.lock().unwrap();
         let bytes = &mut contents.bytes;
         let end = at as usize + buf.len();
