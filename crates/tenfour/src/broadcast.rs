@@ -193,7 +193,7 @@ impl Broadcast {
         Ok(published?)
     }
 
-    /// What was published to these rooms, or to everyone where none is named: up to `limit` events after a position, or from
+    /// What was published to these rooms, or to everyone where none is named: up to `limit` events, at least 1 and at most some 1 MiB of them, after a position, or from
     /// the oldest that the log has. It is what went to a room, whoever was in it, and whom it excepted.
     ///
     /// ```no_run

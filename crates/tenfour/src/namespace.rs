@@ -200,8 +200,9 @@ impl Namespace {
     ///   these messages are not published twice. Whatever else a handler does is then done twice: give it the key, too.
     /// - A handler that fails is no answer: its error is told, and the event is handled again when it comes again.
     ///
-    /// This holds for clones of the socket in the handler as well, until the handler is done. Messages are told apart by their
-    /// order, so a handler that publishes in several tasks at once, or not the same when it runs again, gives them
+    /// This holds for clones of the socket in the handler as well, until the handler is done. A message is the same if it is the
+    /// first, second, … that is published, and to the same rooms by the same name; what it says may differ, as the time would. So a
+    /// handler that publishes in several tasks at once, or in another order when it runs again, gives its messages
     /// [keys](crate::Broadcast::key) of their own. What is published through a [`Handle`](crate::Handle) is not the handler's.
     ///
     /// Answers are remembered for two minutes, or as

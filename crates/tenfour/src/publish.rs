@@ -87,7 +87,7 @@ pub(crate) fn read(
     after: Option<Position>,
     limit: usize,
 ) -> Result<Page, HistoryError> {
-    let begin = channel::Query { messages: limit, ..channel::Query::of_any(channels, Offset::START) };
+    let begin = channel::Query { messages: limit.max(1), ..channel::Query::of_any(channels, Offset::START) };
     let Some(position) = after else {
         return Ok(Page { lost: None, ..page(space, begin.after, space.history(&begin)?) });
     };

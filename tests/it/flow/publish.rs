@@ -255,9 +255,39 @@ impl Log for Kept {
     }
 }
 
+fn kept() -> Kept {
+    Kept(Arc::new(std::sync::Mutex::new(Memory::new(Epoch::new(7), Retention::default()))))
+}
+
+/// The server stops between what a handler publishes and its answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_was_interrupted_runs_again_and_publishes_nothing_twice() {
+    let kept = kept();
+    let builder = || {
+        let log = kept.clone();
+        quiet().log(move |_| Box::new(log.clone()))
+    };
+    let say = Say::new(0);
+    let server = TestServer::start(builder().namespace(say.namespace(Key::argument(0)))).await;
+    let mut client = server.joined().await;
+    client.send_text(r#"420["say","k","tea"]"#).await.unwrap();
+    hears(&mut client, r#"42["heard","k",1]"#).await;
+    drop(server);
+
+    let again = Say::new(1);
+    again.runs.store(10, Ordering::SeqCst);
+    let server = TestServer::start(builder().namespace(again.namespace(Key::argument(0)))).await;
+    let mut client = server.joined().await;
+    client.send_text(r#"420["say","k","tea"]"#).await.unwrap();
+    hears(&mut client, "430[11]").await;
+    let said = lobby(&server).history(None, 10).await.unwrap();
+    let said: Vec<_> = said.events.iter().map(|event| event.args.json().to_string()).collect();
+    assert_eq!(said, [r#""tea",1"#], "by the first run, and not by the second");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_and_keys_outlive_the_server() {
-    let kept = Kept(Arc::new(std::sync::Mutex::new(Memory::new(Epoch::new(7), Retention::default()))));
+    let kept = kept();
     let builder = || {
         let log = kept.clone();
         quiet().log(move |_| Box::new(log.clone()))

@@ -52,7 +52,8 @@ impl MessageKey {
     /// [`MessageKey::new`] never makes it.
     ///
     /// The same occasion may say something else when it is gone through again, the time for one: a repetition is known by the
-    /// key, where it goes and the message's name alone, and what it says is not compared.
+    /// key, the channels and the message's name, and neither what it says nor whom it excepts is compared. What goes elsewhere, or
+    /// is called otherwise, is another message.
     ///
     /// # Errors
     /// If `of` is longer than 106 bytes.

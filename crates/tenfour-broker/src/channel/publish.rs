@@ -475,14 +475,14 @@ impl Publications {
         if let Some(producer) = record.producer {
             return Some((Name::Producer(producer), whole()));
         }
-        let Envelope { key, except, message, .. } = envelope?;
+        let Envelope { key, message, .. } = envelope?;
         let key = key.as_ref()?;
-        let fingerprint = if key.is_derived() {
-            Fingerprint::new(hash.hash_one((&record.channels, except, &message.name)))
+        let known = if key.is_derived() {
+            (hash.hash_one((key, &record.channels, &message.name)), Fingerprint::new(0))
         } else {
-            whole()
+            (hash.hash_one(key), whole())
         };
-        Some((Name::Key(Tag::new(hash.hash_one(key))), fingerprint))
+        Some((Name::Key(Tag::new(known.0)), known.1))
     }
 }
 
