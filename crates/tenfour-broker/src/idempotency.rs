@@ -236,7 +236,7 @@ impl Idempotency {
     }
 
     /// Takes an entry that is in the log already, in the log's order and before any other call. Only those of the channel
-    /// [`NOTES`](crate::channel::NOTES) count.
+    /// [`NOTES`] count.
     ///
     /// # Errors
     /// If it is damaged, or a later version wrote it; nothing has changed then.

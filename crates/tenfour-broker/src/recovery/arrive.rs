@@ -16,7 +16,7 @@ use super::{
     reader::{Claiming, Reader},
     session::{Phase, Session, Written},
 };
-use crate::{Namespace, SocketId};
+use crate::{InsertError, Namespace, SocketId};
 
 impl Recovery {
     /// A client wants in, and may: its authorisation is done. [`Event::Admitted`] says how, at once or when the log was
@@ -111,7 +111,10 @@ impl Recovery {
         lost: Option<Lost>,
         members: &mut Namespace<P>,
     ) -> Result<(), ConnectError> {
-        members.insert_away(id).map_err(|_| ConnectError::Taken)?;
+        members.insert_away(id).map_err(|error| match error {
+            InsertError::Full { limit } => ConnectError::Full { limit },
+            InsertError::Exists { .. } => ConnectError::Taken,
+        })?;
         if let Some(data) = &data {
             // What the namespace finds too long, its limits keep out of the session as well.
             _ = members.set_data(id, data.clone());

@@ -26,12 +26,19 @@ pub struct Selected {
 
 impl Recovery {
     /// The application is done with setting a session up. It is written to the log as it is, and from then on its client can
-    /// claim it, and changes are notes that take effect when they are committed. A second call changes nothing.
+    /// claim it, and changes are notes that take effect when they are committed. Where too many notes wait it is written later. A
+    /// second call changes nothing.
     pub fn ready(&mut self, now: Now, id: SocketId) {
         let Some(session) = self.sessions.get_mut(&id).filter(|session| session.written == Written::No)
         else {
             return;
         };
+        if self.notes.len() >= self.config.pending_notes {
+            session.written = Written::Due;
+            self.unwritten.insert(id);
+            self.retry_at.get_or_insert(now.mono + self.config.retry);
+            return;
+        }
         session.written = Written::Queued;
         if !mutant!(SessionWrittenAtDisconnect) {
             self.notes.push(now.wall, Pending::Open { id });

@@ -170,6 +170,25 @@ fn a_checkpoint_that_the_log_refuses_lets_nothing_go() {
     assert!(!world.take_effect(), "there is nothing new to write down");
 }
 
+/// The log hangs, and clients come and go.
+#[test]
+fn waiting_sessions_are_bounded() {
+    let config = Config { pending_notes: 2, ..Config::default() };
+    let mut world = World::with(config, 1_000);
+    for _ in 0..10 {
+        ready(0, &mut world);
+        world.leave_for_good(0);
+    }
+    assert!(world.recovery.notes.len() <= 4, "{} notes wait", world.recovery.notes.len());
+    ready(0, &mut world);
+    world.settle();
+    assert_eq!(world.recovery.written().count(), 0);
+    world.wait(1_000);
+    world.settle();
+    assert_eq!(world.recovery.written().count(), 1);
+    world.check_restored();
+}
+
 #[test]
 fn waiting_changes_are_bounded() {
     let config = Config { pending_notes: 2, ..Config::default() };
