@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tenfour_log::{
     Disk, Epoch,
-    disk::{Commit, Config, OpenError, Sync},
+    disk::{Config, OpenError, Sync},
     vfs::Vfs,
 };
 
@@ -18,7 +18,7 @@ pub(crate) fn config(setup: &Setup) -> Config {
     config.retention = setup.retention.clone();
     config.segment_bytes = setup.segment_bytes;
     config.tail_bytes = setup.tail_bytes;
-    config.commit = Commit::Manual;
+    config.commit = setup.commit;
     config
 }
 
@@ -33,6 +33,6 @@ impl Subject for Disk {
     }
 
     fn commit(&mut self) {
-        self.commit_now();
+        self.wait();
     }
 }

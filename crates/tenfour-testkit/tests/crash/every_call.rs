@@ -2,7 +2,10 @@
 
 use std::io;
 
-use tenfour_log::{Bound, Disk, Retention, disk::Sync};
+use tenfour_log::{
+    Bound, Disk, Retention,
+    disk::{Commit, Sync},
+};
 use tenfour_testkit::disk::Unsynced;
 
 use crate::{
@@ -15,7 +18,7 @@ use crate::{
 pub(crate) fn setup() -> Setup {
     let mut retention = Retention::default();
     retention.channel = Bound { messages: 4, bytes: usize::MAX };
-    Setup { retention, segment_bytes: 1_024, tail_bytes: 400 }
+    Setup { retention, segment_bytes: 1_024, tail_bytes: 400, commit: Commit::Manual }
 }
 
 pub(crate) fn script() -> Vec<Step> {

@@ -120,7 +120,13 @@ impl Judge {
     fn show(&mut self, entry: Entry) -> Verdict {
         let last = self.last();
         ensure!(entry.offset > last, "{} was given again, or later than {last}", entry.offset);
-        ensure!(entry.previous == self.previous(&entry.record), "{entry:?} names others than those before");
+        for (place, name) in entry.record.channels.iter().enumerate() {
+            let (named, before) = (entry.previous.get(place), self.head(name));
+            // A channel that was forgotten begins anew, somewhere after what it had.
+            let is_true = named == Some(&before)
+                || self.forgets() && named > Some(&before) && named < Some(&entry.offset);
+            ensure!(is_true, "{entry:?} names {named:?} in {name:?}, where {before} was before");
+        }
         self.shown.insert(entry.offset, entry);
         self.note_what_may_go(None);
         Ok(())
@@ -183,7 +189,8 @@ impl Judge {
         let (read, first) = read_all(log, &[name])?;
         ensure!(first.history == history, "{name:?}: {:?} in a page, {history:?}", first.history);
         let head = self.head(name);
-        ensure!(history.head == head, "the head of {name:?} is {}, not {head}", history.head);
+        let is_forgotten = self.forgets() && history.trimmed == history.head && history.head > head;
+        ensure!(history.head == head || is_forgotten, "the head of {name:?} is {}, not {head}", history.head);
         ensure!(history.trimmed <= history.head, "{name:?} has {history:?}");
         let (gone, held): (Vec<&Entry>, Vec<&Entry>) =
             self.of(name).partition(|entry| entry.offset <= history.trimmed);
@@ -214,6 +221,10 @@ impl Judge {
             }
         }
         Ok(read.into_iter().map(|entry| entry.offset).collect())
+    }
+
+    fn forgets(&self) -> bool {
+        self.retention.channels < CHANNELS.len()
     }
 
     fn last(&self) -> Offset {
@@ -252,6 +263,8 @@ impl Judge {
             for name in &entry.record.channels {
                 let leaves = match is_pinned(name) {
                     true => self.released.get(name).is_some_and(|through| offset <= through),
+                    // A channel may be forgotten with all that it had.
+                    false if self.forgets() => true,
                     false => {
                         let mut of = later().filter(|later| later.record.channels.contains(name));
                         leaves_all || is_over(self.retention.channel, &mut of)

@@ -12,6 +12,7 @@ use proptest::{
 use tenfour_log::{
     AppendError, Completion, Epoch, History, Log, Memory, Offset, Page, Query, ReadError, Record, Ticket,
     WallTime,
+    disk::Commit,
     vfs::{File, Open, Vfs},
 };
 
@@ -256,7 +257,9 @@ fn verdict(flaw: Flaw, cases: u32) -> Result<(), String> {
         world.finish()?;
         Ok(())
     };
-    runner(cases).run(&(any::<u64>(), setups(), steps()), run).map_err(|error| error.to_string())
+    runner(cases)
+        .run(&(any::<u64>(), setups(Commit::Manual), steps()), run)
+        .map_err(|error| error.to_string())
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{io, time::Duration};
 
 use proptest::prelude::*;
-use tenfour_log::{Bound, Retention};
+use tenfour_log::{Bound, Retention, disk::Commit};
 use tenfour_testkit::disk::{Call, Unsynced};
 
 /// The last one is pinned.
@@ -17,6 +17,7 @@ pub(crate) struct Setup {
     pub(crate) segment_bytes: u64,
     /// Bytes of the newest entries that are kept in memory.
     pub(crate) tail_bytes: usize,
+    pub(crate) commit: Commit,
 }
 
 #[derive(Clone, Debug)]
@@ -81,21 +82,24 @@ pub(crate) fn unsynced() -> impl Strategy<Value = Unsynced> {
     prop_oneof![1 => Just(Unsynced::Lost), 1 => Just(Unsynced::Kept), 4 => Just(Unsynced::Torn)]
 }
 
-pub(crate) fn setups() -> impl Strategy<Value = Setup> {
+pub(crate) fn setups(commit: Commit) -> impl Strategy<Value = Setup> {
     let messages = || prop_oneof![2 => Just(usize::MAX), 1 => 2..12_usize];
     let bytes = || prop_oneof![2 => Just(usize::MAX), 1 => 500..6_000_usize];
     let bound = || (messages(), bytes()).prop_map(|(messages, bytes)| Bound { messages, bytes });
     let age = prop::option::of((100..2_000_u64).prop_map(Duration::from_millis));
-    let retention = (age, bound(), bound()).prop_map(|(age, channel, total)| {
+    let channels = prop_oneof![3 => Just(1_000), 1 => 1..5_usize];
+    let retention = (age, bound(), bound(), channels).prop_map(|(age, channel, total, channels)| {
         let mut retention = Retention::default();
-        (retention.age, retention.channel, retention.total) = (age, channel, total);
+        (retention.age, retention.channel, retention.total, retention.channels) =
+            (age, channel, total, channels);
         retention
     });
     let segment_bytes = prop::sample::select(vec![1_024, 4_096, 16_384]);
     let tail_bytes = prop::sample::select(vec![0, 1_000, 1_000_000]);
-    (retention, segment_bytes, tail_bytes).prop_map(|(retention, segment_bytes, tail_bytes)| Setup {
+    (retention, segment_bytes, tail_bytes).prop_map(move |(retention, segment_bytes, tail_bytes)| Setup {
         retention,
         segment_bytes,
         tail_bytes,
+        commit,
     })
 }

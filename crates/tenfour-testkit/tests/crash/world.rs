@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use tenfour_log::{AppendError, Completion, Record, Ticket, WallTime};
+use tenfour_log::{AppendError, Completion, Record, Ticket, WallTime, disk::Commit};
 use tenfour_testkit::disk::{FaultyDisk, Unsynced};
 
 use crate::{
@@ -225,7 +225,9 @@ impl<S: Subject> World<S> {
             Ok(entries) => ensure!(!self.has_failed, "{entries:?} were committed by a log that has failed"),
             Err(error) => {
                 let is_failure = matches!(error, AppendError::Failed { .. });
-                let has_reason = self.is_troubled || is_failure && self.was_troubled;
+                // A thread may have met the reason, and answered it, before it was mended.
+                let is_late = is_failure || self.setup.commit == Commit::Thread;
+                let has_reason = self.is_troubled || is_late && self.was_troubled;
                 ensure!(has_reason || !self.disk.is_powered(), "there is no reason for {error}");
                 self.has_failed |= is_failure;
             }
