@@ -22,6 +22,17 @@
 //! | the last offset that was committed when this was written | 8 |
 //! | by kind | |
 //!
+//! | kind | what it holds |
+//! |---|---|
+//! | 1, an entry | flags (1: the append goes on, 2: a producer, 4: it expires), ingested, \[expires], \[producer's id (16), epoch (4), sequence], how many channels (2); of each its name and the entry before it; the payload |
+//! | 2, heads | of each channel its name and its last entry |
+//! | 3, a trim | the first offset that stays, and the last head of a channel that was forgotten |
+//! | 4, a release | the offset through which, and the channel, to the end |
+//! | 5, a floor | the offset through which the retention has trimmed |
+//! | 6, a mark | nothing |
+//!
+//! What has no size there takes 8 bytes, and a name 2 for its length.
+//!
 //! The CRC of a record starts from the epoch and the number of its segment, so bytes of another segment, or of a payload
 //! that looks like a record, are no records here. A record says up to where its log was committed because that proves, when
 //! records before it are found damaged, that those had been acknowledged.
@@ -447,3 +458,6 @@ impl<'a> Cursor<'a> {
         Some(Producer { id, epoch, sequence })
     }
 }
+
+#[cfg(test)]
+mod tests;
