@@ -2,6 +2,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use bytestring::ByteString;
 use tenfour_delivery::{
     log::{ReadError, Ticket},
     loss::{Count, Lost, OffsetRange, Reason},
@@ -175,7 +176,8 @@ impl Recovery {
         let last = page.entries.last().map(|entry| entry.offset);
         let is_all = !page.more || mutant!(ReplayStopsAtPage);
         let Some(covered) = Some(through).filter(|_| is_all).or(last) else { return };
-        let lost = lost_of(&page);
+        let channels = kept.segment(reader.cursor, through, reader.away, &reader.picked).channels;
+        let lost = lost_of(&page).or_else(|| hole_in(&page, &channels, reader.cursor));
         if lost.is_some_and(|lost| lost.range.through > covered) {
             // A loss is counted as a whole, so the page has to have all that is within it.
             reader.limit = Some(covered);
@@ -191,6 +193,17 @@ impl Recovery {
 /// What the log has lost of what it was asked for. It may tell of a range in which there was nothing.
 fn lost_of(page: &Page) -> Option<Lost> {
     page.lost.filter(|lost| lost.count != Count::Exact(0) && !mutant!(TrimmedSilently))
+}
+
+/// An entry that another one names as the one before it, and that is not there: nobody says why.
+fn hole_in(page: &Page, channels: &[ByteString], after: Offset) -> Option<Lost> {
+    let is_there = |offset| page.entries.binary_search_by_key(&offset, |entry| entry.offset).is_ok();
+    let named = page.entries.iter().flat_map(|entry| entry.record.channels.iter().zip(&entry.previous));
+    let followed = named.filter(|(channel, _)| channels.contains(channel));
+    let missing =
+        followed.map(|(_, previous)| *previous).filter(|previous| *previous > after && !is_there(*previous));
+    let range = OffsetRange { after, through: missing.max()? };
+    Some(Lost { range, count: Count::AtLeast(1), reason: Reason::Unknown })
 }
 
 /// What to read next for a session.

@@ -143,8 +143,8 @@ impl Account {
         let of_rooms = within.filter(|(entry, _)| self.ways(mine, entry).next().is_some());
         let gone = of_rooms.filter(|(entry, _)| self.is_gone(mine, entry));
         let gone: Vec<_> = gone.map(|(entry, _)| entry).collect();
-        if lost.reason == Reason::SlowConsumer {
-            // Rooms that were left, and of which nobody knows when.
+        if matches!(lost.reason, Reason::SlowConsumer | Reason::Unknown) {
+            // Rooms that were left, and of which nobody knows when; or a log that is damaged.
             let owed = self.owed(mine).filter(|entry| lost.range.contains(entry.offset));
             return owed.map(|entry| entry.offset).collect();
         }

@@ -225,6 +225,34 @@ pub(super) fn a_loss_is_told_once_though_the_client_is_full_within_it() {
 }
 
 #[test]
+fn an_entry_that_the_log_leaves_out_is_told() {
+    // Where the last entry of a page is missing, the next page begins with it.
+    for (place, outcome) in [(0, (3, 1)), (1, (4, 0))] {
+        let mut world = one_in_a(1_000);
+        world.make_room(0, 0);
+        publish(&mut world, "a", 3);
+        world.make_room(0, 9);
+        assert!(world.take_effect() && world.read(0));
+        world.damage_page(place);
+        world.settle();
+        let mine = world.account.clients[0].session.as_ref().expect("a session");
+        assert_eq!((mine.seen.len(), world.account.told), outcome);
+        world.heal();
+    }
+}
+
+/// The log was cut behind the sessions' backs, and began anew.
+#[test]
+fn a_session_of_another_life_of_the_log_cannot_go_on() {
+    let mut world = one_in_a(1_000);
+    world.cut(0, 0, true);
+    let at = world.claim(0).expect("a session").at;
+    world.account.epoch = Epoch::new(2);
+    world.restart();
+    assert_eq!(claims(&mut world, at), Err(Reason::EpochReset));
+}
+
+#[test]
 pub(super) fn whoever_is_away_is_sent_away_as_well() {
     let mut world = one_in_a(1_000);
     world.cut(0, 0, true);

@@ -282,6 +282,11 @@ impl World {
         true
     }
 
+    /// The log leaves out an entry of the next page, and does not know it.
+    pub(super) fn damage_page(&mut self, place: usize) {
+        self.pages[0].1.entries.remove(place);
+    }
+
     pub(super) fn hand_in(&mut self, which: usize, fails: bool) -> bool {
         if self.pages.is_empty() {
             return false;
