@@ -150,6 +150,28 @@ test("more than may wait: the connection is cut, and what was not taken comes ag
   assert.deepEqual(heard, numbers(EVENTS));
 });
 
+test("what still comes when the connection is cut is not taken out of its order", async (t) => {
+  const server = new FakeServer();
+  const { chat, socket } = life(t, server, { options: { backlog: 10 } });
+  const heard = [];
+  let open;
+  const gate = new Promise((resolve) => (open = resolve));
+  chat.on("job", async (number) => {
+    if (number === 0) await gate;
+    heard.push(number);
+  });
+  // There is room again before the connection is gone.
+  socket.cut = () => {
+    open();
+    setTimeout(() => FakeSocket.prototype.cut.call(socket), 20);
+  };
+  socket.connect();
+  await until("connection", () => socket.connected);
+  for (let number = 0; number < EVENTS; number++) server.publish("job", number);
+  await until("all", () => heard.length >= EVENTS);
+  assert.deepEqual(heard, numbers(EVENTS));
+});
+
 test("what is no longer there is told at its place, once", async (t) => {
   const server = new FakeServer();
   const cursor = memoryCursor();

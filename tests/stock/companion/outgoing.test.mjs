@@ -170,6 +170,23 @@ test("what got no answer within the time of dedup is given up, and told: it migh
   assert.ok(server.received.length > 1, "it was tried again while that was safe");
 });
 
+test("that it was sent is known after a reload, too", async (t) => {
+  const server = new FakeServer();
+  server.dedupMs = 30;
+  const outbox = memoryOutbox();
+  const first = life(t, server, { outbox, fault: (where) => where === "mute" });
+  first.socket.connect();
+  first.chat.emit("say", 0);
+  while (server.received.length === 0) await sleep(1);
+  first.kill();
+  await sleep(40);
+  const second = life(t, server, { outbox });
+  const failed = new Promise((resolve) => second.chat.addEventListener("failed", ({ detail }) => resolve(detail.error)));
+  second.socket.connect();
+  assert.equal((await failed).code, "indeterminate");
+  assert.equal(server.received.length, 1);
+});
+
 test("what never left is not given up, however late it is", async (t) => {
   const server = new FakeServer();
   server.dedupMs = 1;

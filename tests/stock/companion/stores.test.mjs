@@ -120,13 +120,15 @@ describe("tabs that share an outbox", () => {
     t.after(install());
     const server = new FakeServer();
     const name = freshName();
-    const [one, two] = [tab(t, server, name), tab(t, server, name)];
+    // So patient that no tab gives its turn away for lack of an answer.
+    const options = { timeout: 60_000 };
+    const [one, two] = [tab(t, server, name, options), tab(t, server, name, options)];
     one.socket.connect();
     await within("first", one.chat.emit("say", 0));
     two.socket.connect();
     one.socket.disconnect();
     assert.deepEqual(await within("hand-over", one.chat.emit("say", 1)), { number: 2 }, "sent by the other, told to the one");
-    const three = tab(t, server, name);
+    const three = tab(t, server, name, options);
     three.socket.connect();
     two.end();
     assert.deepEqual(await within("hand-over", three.chat.emit("say", 2)), { number: 3 });

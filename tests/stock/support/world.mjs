@@ -213,7 +213,7 @@ export function openDocument(server, { outbox, cursor, fault, step = () => false
     for (const name of names) {
       wrapped[name] = async (...args) => {
         await point();
-        const result = await store[name](...args);
+        const result = structuredClone(await store[name](...args)); // As from a disk.
         await point();
         return result;
       };
