@@ -137,7 +137,8 @@ pub enum DisconnectReason {
     ClientDisconnect,
     /// The server took it out of the namespace.
     ServerDisconnect,
-    /// Its client came back on another connection, and goes on there with its session.
+    /// Its client came back on another connection, and goes on there with its session: as another socket, which has the same id. That
+    /// one may have joined before this is told, so whoever keeps an account of clients by their ids keeps this one.
     TakenOver,
     /// Its connection ended.
     Connection(CloseReason),

@@ -57,8 +57,8 @@ struct Inner {
 /// Written only while the namespace is locked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    /// The application has not let it in yet. What it is to be known by is kept until then.
-    Joining { data: Option<ByteString> },
+    /// The application has not let it in yet. What it is to be known by is kept until then, apart, as most have nothing.
+    Joining { data: Option<Box<ByteString>> },
     /// It is a member of the namespace.
     Joined,
     /// It was one, or was let in when its client had gone.
@@ -376,7 +376,7 @@ impl Socket {
         let guard = self.inner.space.lock();
         match &*self.inner.state.lock() {
             State::Joining { data } => {
-                data.clone().or_else(|| self.inner.visiting.as_ref()?.restored.get()?.clone())
+                data.as_deref().cloned().or_else(|| self.inner.visiting.as_ref()?.restored.get()?.clone())
             }
             _ => guard.get(self.id())?.data().cloned(),
         }
@@ -406,7 +406,7 @@ impl Socket {
         if length > limit {
             return Err(DataError::TooLong { length, limit });
         }
-        *early = Some(data.clone());
+        *early = Some(Box::new(data.clone()));
         Ok(true)
     }
 
@@ -485,7 +485,7 @@ impl Socket {
             visit: visiting.visit,
             claim: visiting.claim.clone(),
             fresh: if is_known { SocketId::from_bytes(random()) } else { self.id() },
-            data: data.clone(),
+            data: data.as_deref().cloned(),
         })
     }
 
@@ -496,7 +496,7 @@ impl Socket {
         let mut state = state.lock();
         let is_in = link.accept(self, admission);
         if let (State::Joining { data }, true) = (&mut *state, is_in) {
-            let data = data.take();
+            let data = data.take().map(|data| *data);
             *state = State::Joined;
             if let Some(visiting) = visiting {
                 visiting.recovered.store(recovered, Ordering::Relaxed);
@@ -548,7 +548,7 @@ impl Socket {
             namespace.insert(id, self.clone()).map_err(|_| ConnectError::new("Namespace is full"))?;
             if let Some(data) = data.take() {
                 // Its length was checked when it was set.
-                let _ = namespace.set_data(id, data);
+                let _ = namespace.set_data(id, *data);
             }
             if link.accept(self, id.as_str().into()) {
                 *state = State::Joined;

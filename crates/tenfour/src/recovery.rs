@@ -19,6 +19,9 @@ use tenfour_tokio::broker::recovery::Config;
 /// and its session waits on. Of two connections that show the same `pid` the newer one has the session; the other is told by a
 /// DISCONNECT packet, on which a stock client does not come back by itself.
 ///
+/// A socket that comes back is a new [`Socket`](crate::Socket) with the id of the one before, whose
+/// [`on_disconnect`](crate::Namespace::on_disconnect) may still be running when the new one's `on_connect` is called.
+///
 /// Where the replay cannot be exact, [`Socket::recovered`](crate::Socket::recovered) is false, the client has a new id, and is
 /// told by the event `tenfour:lost` what it missed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -134,10 +134,18 @@ async fn a_dynamic_namespace_that_was_left_can_be_entered_again_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let namespace = Namespace::matching("/{name}").unwrap();
     let server = TestServer::start(quiet().namespace(namespace).data(folder.path())).await;
-    let mut client = server.open().await;
-    for _ in 0..200 {
-        client.connect("/room", None).await.unwrap();
-        client.send_text("41/room,").await.unwrap();
+    let mut visits = tokio::task::JoinSet::new();
+    for _ in 0..2 {
+        let mut client = server.open().await;
+        visits.spawn(async move {
+            for _ in 0..300 {
+                client.connect("/room", None).await.unwrap();
+                client.send_text("41/room,").await.unwrap();
+            }
+        });
+    }
+    while let Some(visit) = visits.join_next().await {
+        visit.unwrap();
     }
 }
 
