@@ -190,6 +190,18 @@ mutants! {
 
     // Sessions that outlive their connections.
 
+    /// A message that is sent at most once may end in a string, which a client takes for its position. Socket.IO's volatile
+    /// events. Breaks S12.
+    UncommittedEndsInString,
+    /// Whose session nobody knows any more begins anew without a word. Socket.IO. Breaks S7, L2.
+    StrangerNotTold,
+    /// After a restart a session is in its rooms from then on, not since it joined them. Breaks S7, S23.
+    MembershipRestoredFromEnd,
+    /// The rooms that a session has left are not written down anew. Breaks S7, S23.
+    CheckpointForgetsLeftRooms,
+    /// The keys of what was published are not rebuilt after a restart. Breaks S2.
+    KeysNotRebuilt,
+
     /// A session is written to the log when its client is lost, not before. Socket.IO, which forgets everybody at a `kill -9`.
     /// Breaks S23, L4.
     SessionWrittenAtDisconnect,

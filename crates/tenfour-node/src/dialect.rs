@@ -11,6 +11,7 @@ use bytestring::ByteString;
 use tenfour_broker::{Body, Message, RequestId};
 use tenfour_delivery::{
     loss::{Count, Lost, Reason},
+    mutant,
     number::Offset,
 };
 use tenfour_session::{
@@ -167,7 +168,8 @@ pub(crate) fn with_text(message: &Message, text: &str) -> Message {
 /// Without arguments, what the event ends in is its name.
 fn not_ending_in_a_string(args: Args) -> Args {
     let last = args.json().trim_end().bytes().next_back();
-    if last.is_none_or(|last| last == b'"') { with_last(args, "null") } else { args }
+    let needs_more = last.is_none_or(|last| last == b'"') && !mutant!(UncommittedEndsInString);
+    if needs_more { with_last(args, "null") } else { args }
 }
 
 /// The arguments, and behind them one more, a JSON text.

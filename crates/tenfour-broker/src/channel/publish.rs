@@ -258,10 +258,10 @@ impl Publications {
             Some((Name::Producer(producer), fingerprint)) => {
                 self.producers.restore(producer, fingerprint, place(entry), entry.offset)?;
             }
-            Some((Name::Key(tag), fingerprint)) => {
+            Some((Name::Key(tag), fingerprint)) if !mutant!(KeysNotRebuilt) => {
                 self.keys.restore(tag, fingerprint, place(entry), entry.offset);
             }
-            None => {}
+            _ => {}
         }
         self.head = entry.offset;
         Ok(())

@@ -42,7 +42,8 @@ impl Recovery {
             claimed.filter(|(_, claim)| claim.at.is_some() || !mutant!(RecoveryBeforeFirstEventLost));
         let Some((id, claim)) = claimed.filter(|(id, _)| self.is_recoverable(*id)) else {
             self.make_room(now, members)?;
-            let lost = claim.and_then(|claim| self.missed_by_stranger(claim));
+            let lost =
+                claim.and_then(|claim| self.missed_by_stranger(claim)).filter(|_| !mutant!(StrangerNotTold));
             return self.begin(visit, fresh, data, lost, members);
         };
         if self.sessions.get(&id).and_then(Session::visit).is_some_and(|newer| newer > visit) {
@@ -210,6 +211,8 @@ impl Recovery {
         let lost = claim.lost.map(|count| (Count::AtLeast(count.at_least()), Reason::Retention));
         let lost = lost.or((!is_known).then_some(unknown));
         if let Some((count, reason)) = lost {
+            // What the log still has of the range is not given, either.
+            let count = Count::AtLeast(count.at_least());
             let range = OffsetRange { after: claim.from, through: head };
             return self.begin_instead(now, id, Lost { range, count, reason }, members);
         }

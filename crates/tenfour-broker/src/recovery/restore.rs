@@ -79,6 +79,9 @@ impl Recovery {
         let mut refused = Vec::new();
         for (&id, session) in &mut self.sessions {
             session.phase = Phase::Away(until);
+            if mutant!(MembershipRestoredFromEnd) {
+                session.kept.rooms.values_mut().for_each(|membership| membership.since = head);
+            }
             self.parked.insert((until, id));
             self.parked_bytes += session.kept.bytes();
             if members.insert_away(id).is_err() {
@@ -121,7 +124,11 @@ impl Recovery {
             if session.written != Written::Yes {
                 continue;
             }
-            let note = record(self.notes.wall, &Note::Opened(session.kept.clone().into()));
+            let mut kept = session.kept.clone();
+            if mutant!(CheckpointForgetsLeftRooms) {
+                kept.left.clear();
+            }
+            let note = record(self.notes.wall, &Note::Opened(kept.into()));
             bytes += note.payload.len();
             records.push(note);
             last = Some(*id);

@@ -19,6 +19,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tenfour_broker::Limits;
 use tenfour_delivery::{
     number::Epoch,
     time::{Instant, Now, WallTime},
@@ -33,6 +34,7 @@ use super::{
     ledger::{Fate, Pace},
     link::Kind,
     server::{Process, Settings},
+    sockets::Members,
 };
 
 /// How small the world is.
@@ -175,13 +177,15 @@ impl State {
             clients: 2,
             channels: 1,
             session: session.clone(),
-            node: Arc::default(),
+            hub: Default::default(),
             retention: Retention::default(),
         };
         let client = |id, wish| Client::new(id, Kind::Stream, vec![wish]);
         let Smallest { messages, cuts, restarts } = *smallest;
+        let process = Process::new(settings.into(), 1, clock(), log(1), &mut nobody());
+        let process = process.expect("a log in memory can be read");
         let mut state = Self {
-            process: Process::new(settings.into(), 1, log(1)),
+            process,
             clients: [client(PUBLISHER, None), client(SUBSCRIBER, Some(Start::Earliest))],
             wires: Default::default(),
             session,
@@ -241,7 +245,13 @@ impl State {
                 let wire = &mut self.wires[usize::from(client)];
                 let connection = wire.connection;
                 if let Some(bytes) = wire.up.pop_front() {
-                    self.process.handle_input(clock(), connection, Input::Bytes(bytes), &mut facts);
+                    self.process.handle_input(
+                        clock(),
+                        connection,
+                        Input::Bytes(bytes),
+                        &mut nobody(),
+                        &mut facts,
+                    );
                 }
             }
             Step::ToClient(client) => {
@@ -260,11 +270,11 @@ impl State {
                 self.published += 1;
                 self.clients[usize::from(PUBLISHER)].publish(NOW, message, 0, None, &mut facts);
             }
-            Step::LogAnswers => verdict = self.process.answer(clock(), &mut facts).map(drop),
+            Step::LogAnswers => verdict = self.process.answer(clock(), &mut nobody(), &mut facts).map(drop),
             Step::ClientTimer(client) => self.clients[usize::from(client)].handle_timeout(NOW, &mut facts),
             Step::ServerTimer(client) => {
                 let connection = self.wires[usize::from(client)].connection;
-                self.process.handle_session_timeout(clock(), connection, &mut facts);
+                self.process.handle_session_timeout(clock(), connection, &mut nobody(), &mut facts);
             }
             Step::Cut(client) => {
                 self.left.cuts -= 1;
@@ -281,15 +291,16 @@ impl State {
 
     fn cut(&mut self, client: ClientId, facts: &mut Vec<Fact>) {
         let connection = self.wires[usize::from(client)].connection;
-        self.process.handle_input(clock(), connection, Input::Closed, facts);
-        self.process.remove(clock(), connection, facts);
+        self.process.handle_input(clock(), connection, Input::Closed, &mut nobody(), facts);
+        self.process.remove(clock(), connection, &mut nobody(), facts);
         facts.push(Fact::Parted { connection });
         self.clients[usize::from(client)].handle_input(NOW, Input::Closed, None, facts);
     }
 
     fn restart(&mut self, facts: &mut Vec<Fact>) {
         let epoch = self.process.epoch() + 1;
-        self.process.restart(log(epoch));
+        let restarted = self.process.restart(clock(), log(epoch), &mut nobody());
+        debug_assert!(restarted.is_ok(), "a log in memory can be read");
         facts.extend(self.wires.iter().map(|wire| Fact::Parted { connection: wire.connection }));
         facts.push(Fact::Started { epoch });
         for client in &mut self.clients {
@@ -340,7 +351,7 @@ impl State {
     }
 
     fn transmit(&mut self) {
-        while self.process.schedule(NOW, AT_ONCE) > 0 {}
+        while self.process.schedule(clock(), AT_ONCE, &mut nobody(), &mut Vec::new()) > 0 {}
         while self.process.poll_touched().is_some() {}
         self.process.outgoing.clear();
         for (client, wire) in self.clients.iter_mut().zip(&mut self.wires) {
@@ -358,7 +369,7 @@ impl State {
     }
 }
 
-const AT_ONCE: Pace = Pace { append: Duration::ZERO, read: Duration::ZERO, fate: Fate::Committed };
+const AT_ONCE: Pace = Pace { append: Duration::ZERO, read: Some(Duration::ZERO), fate: Fate::Committed };
 
 fn is_due(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| NOW.has_reached(deadline))
@@ -366,6 +377,11 @@ fn is_due(deadline: Option<Instant>) -> bool {
 
 fn clock() -> Now {
     Now { mono: NOW, wall: WallTime::from_unix_millis(1_000_000_000_000) }
+}
+
+/// There are no members of rooms.
+fn nobody() -> Members {
+    Members::new("/".into(), Limits::default(), 0)
 }
 
 fn log(epoch: u64) -> Memory {

@@ -276,10 +276,24 @@ pub enum Fact {
         /// Whose.
         session: SessionNumber,
     },
-    /// A session is over for good: its client said goodbye, was sent away, or broke the protocol.
+    /// A session is over: its client said goodbye, or broke the protocol.
     Ended {
         /// Which.
         session: SessionNumber,
+    },
+    /// The log has it that a session is over.
+    Closed {
+        /// Which.
+        session: SessionNumber,
+    },
+    /// A client was told that it is in a room now, or not.
+    RoomAnswered {
+        /// Whose session it is.
+        session: SessionNumber,
+        /// Which room.
+        channel: ChannelId,
+        /// Whether it is in it.
+        is_in: bool,
     },
     /// A client asks for the session that it had, from its cursor on.
     Claimed {
@@ -289,8 +303,10 @@ pub enum Fact {
         connection: ConnectionId,
         /// Which session.
         session: SessionNumber,
-        /// What it has had up to; `None` if it has no cursor.
-        at: Option<Place>,
+        /// What it has had up to.
+        cursor: Cursor,
+        /// Whether it is a copy of the client.
+        contests: bool,
     },
     /// A server let a connection in as a session.
     Seated {
@@ -318,17 +334,17 @@ pub enum Fact {
     Received(Received),
     /// It was told of a loss.
     Told(Told),
+    /// It was not let in, and had got so many entries by then.
+    TurnedAway {
+        /// On which connection.
+        connection: ConnectionId,
+        /// How many.
+        entries: usize,
+    },
     /// It begins without knowing anything of what it was.
     Reborn {
         /// Who.
         client: ClientId,
-    },
-    /// From now on a client is let in, or not.
-    Banned {
-        /// Who.
-        client: ClientId,
-        /// Whether it is not.
-        is_banned: bool,
     },
 }
 
@@ -341,6 +357,19 @@ pub struct Place {
     pub offset: u64,
 }
 
+/// What a client shows for a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cursor {
+    /// It has none.
+    None,
+    /// A place in the present log.
+    At(Place),
+    /// A place in a log that is gone.
+    Elsewhere,
+    /// Something that no server wrote as one.
+    Garbage,
+}
+
 /// An entry at a client that is a member of rooms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Received {
@@ -350,6 +379,8 @@ pub struct Received {
     pub connection: ConnectionId,
     /// What it is.
     pub message: MessageId,
+    /// Where it is, by the cursor that it ends in; 0 where that is none.
+    pub offset: u64,
     /// When it left the server.
     pub left: Left,
 }

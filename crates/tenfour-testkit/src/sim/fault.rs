@@ -46,8 +46,14 @@ faults! {
     Crash = "crash",
     /// A client's process dies, and its outbox and cursors are as before the last write.
     CrashLosingWrite = "crash-losing-write",
-    /// The server's process dies, and with it a log that is kept in memory.
+    /// The server's process dies, and with it a log that is kept in its memory.
     Restart = "restart",
+    /// The server's machine loses its power in the middle of a call on its disk: what was not synced is lost, kept or torn.
+    PowerCut = "power-cut",
+    /// The disk is full for a while.
+    DiskFull = "disk-full",
+    /// The disk says that it could not sync.
+    SyncFailure = "sync-failure",
     /// The server's calendar jumps.
     ClockJump = "clock-jump",
     /// An application takes its time over a message.

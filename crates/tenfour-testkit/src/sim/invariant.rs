@@ -61,6 +61,8 @@ invariants! {
     S21,
     /// A producer's number with another content is refused.
     S22,
+    /// What is read back from the log is what lived.
+    S23,
     /// A channel's history holds no more than its retention allows.
     B2,
     /// A page of a replay is no larger than what its reader has room for.

@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 
 use tenfour_delivery::{
     log::{AppendError, ReadError, Ticket},
-    number::Offset,
+    number::{Epoch, Offset},
     time::{Instant, WallTime},
 };
 use tenfour_log::{Completion, Entry, Log, Memory, Page, Query, Record};
+use tenfour_node::hub::LogPort;
 
 use super::{ChannelId, Fact, Invariant, MessageId, client::channel_name, judge::Verdict};
 
@@ -61,6 +62,8 @@ pub(crate) struct Ledger<S> {
     reads: VecDeque<Read>,
     /// Up to where each channel is known to be trimmed.
     trimmed: Vec<u64>,
+    /// How much it was asked for.
+    asked: usize,
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -87,10 +90,11 @@ pub(crate) enum Fate {
 }
 
 /// How long the log takes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pace {
     pub(crate) append: Duration,
-    pub(crate) read: Duration,
+    /// `None` for reads that wait for nothing.
+    pub(crate) read: Option<Duration>,
     pub(crate) fate: Fate,
 }
 
@@ -106,25 +110,32 @@ impl<S: Store> Ledger<S> {
     pub(crate) fn new(store: S, channels: u8) -> Self {
         let (appends, reads) = (VecDeque::new(), VecDeque::new());
         let trimmed = vec![0; usize::from(channels)];
-        Self { store, appends, reads, trimmed }
+        Self { store, appends, reads, trimmed, asked: 0 }
     }
 
     pub(crate) fn store(&self) -> &S {
         &self.store
     }
 
-    pub(crate) fn into_store(self) -> S {
-        self.store
+    pub(crate) fn store_mut(&mut self) -> &mut S {
+        &mut self.store
     }
 
     pub(crate) fn append(&mut self, now: Instant, ticket: Ticket, records: Vec<Record>, pace: Pace) {
+        self.asked += 1;
         let due = now + pace.append;
         let due = self.appends.back().map_or(due, |last| due.max(last.due));
         self.appends.push_back(Append { due, ticket, records, fate: pace.fate });
     }
 
-    pub(crate) fn read(&mut self, now: Instant, ticket: Ticket, query: Query, pace: Pace) {
-        self.reads.push_back(Read { due: now + pace.read, ticket, query });
+    pub(crate) fn read(&mut self, now: Instant, ticket: Ticket, query: Query, takes: Duration) {
+        self.asked += 1;
+        self.reads.push_back(Read { due: now + takes, ticket, query });
+    }
+
+    /// How much it was ever asked for.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked
     }
 
     /// When it has something to say.
@@ -171,6 +182,10 @@ impl<S: Store> Ledger<S> {
             true => Answer::Appended(core::iter::from_fn(|| self.store.poll()).collect()),
             false => Answer::Died,
         }
+    }
+
+    pub(crate) fn release(&mut self, channel: &str, through: Offset) {
+        self.store.release(channel, through);
     }
 
     /// Lets go of what is older than the retention allows.
@@ -235,6 +250,50 @@ impl<S: Store> Ledger<S> {
 
 fn whole(query: Query) -> Query {
     Query { messages: usize::MAX, bytes: usize::MAX, ..query }
+}
+
+/// A ledger as a hub that settles by itself uses it: appends wait, everything else is done at once.
+pub(crate) struct Desk<'a, S> {
+    ledger: &'a mut Ledger<S>,
+    now: Instant,
+    pace: Pace,
+}
+
+impl<'a, S> Desk<'a, S> {
+    pub(crate) fn of(ledger: &'a mut Ledger<S>, now: Instant, pace: Pace) -> Self {
+        Self { ledger, now, pace }
+    }
+}
+
+impl<S: Store> LogPort for Desk<'_, S> {
+    fn epoch(&self) -> Epoch {
+        self.ledger.store.epoch()
+    }
+
+    fn head(&self) -> Offset {
+        self.ledger.store.head()
+    }
+
+    fn append(&mut self, ticket: Ticket, records: Vec<Record>) {
+        self.ledger.append(self.now, ticket, records, self.pace);
+    }
+
+    /// What is committed is handed in when it is due.
+    fn poll(&mut self) -> Option<(Ticket, Result<Vec<Entry>, AppendError>)> {
+        None
+    }
+
+    fn read(&self, query: &Query) -> Result<Page, ReadError> {
+        self.ledger.store.read(query)
+    }
+
+    fn release(&mut self, channel: &str, through: Offset) {
+        self.ledger.release(channel, through);
+    }
+
+    fn wants_checkpoint(&self) -> bool {
+        self.ledger.store.wants_checkpoint()
+    }
 }
 
 /// A page has no more than was asked for; one entry is always given, however large.

@@ -10,6 +10,7 @@
 //! timer is due, the log answers, an application publishes, reads on or saves. Time that passes is none, nor is a fault.
 
 mod client;
+mod drive;
 mod explore;
 mod fact;
 mod fault;
@@ -24,6 +25,7 @@ mod report;
 mod server;
 mod setup;
 mod sockets;
+mod stock;
 #[cfg(test)]
 mod tests;
 mod world;
@@ -32,8 +34,8 @@ use self::world::World;
 pub use crate::rng::Rng;
 pub use explore::{Counterexample, Explored, Smallest, explore};
 pub use fact::{
-    ChannelId, ClientId, Committed, ConnectionId, Delivered, Fact, Forgery, Happening, Left, Lost, MessageId,
-    Place, Producer, ProtocolFault, Received, SessionNumber, Start, Told,
+    ChannelId, ClientId, Committed, ConnectionId, Cursor, Delivered, Fact, Forgery, Happening, Left, Lost,
+    MessageId, Place, Producer, ProtocolFault, Received, SessionNumber, Start, Told,
 };
 pub use fault::{Fault, Faults};
 pub use invariant::Invariant;

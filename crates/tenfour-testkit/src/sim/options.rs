@@ -69,6 +69,12 @@ pub(crate) struct Plan {
     pub(crate) every: Vec<(Trouble, Duration)>,
     pub(crate) tight: Tightness,
     pub(crate) medium: Medium,
+    /// Whether clients of Socket.IO are recovered.
+    pub(crate) recovers: bool,
+    /// Whether the hub settles with its log by itself, as it does in production, or reads take their time.
+    pub(crate) reads_at_once: bool,
+    /// How long it takes to see whether a client of Socket.IO may come in, and then to set it up.
+    pub(crate) middleware: Duration,
 }
 
 /// What becomes of the log when the server's process dies.
@@ -78,6 +84,8 @@ pub(crate) enum Medium {
     Volatile,
     /// It is elsewhere, and stays as it is.
     Kept,
+    /// It is on a disk, which fails as disks do.
+    Disk,
 }
 
 /// What a client speaks, and over what.
@@ -112,10 +120,13 @@ pub(crate) enum Trouble {
     SlowCommit,
     Revocation,
     Forgery,
+    PowerCut,
+    DiskFull,
+    SyncFailure,
 }
 
 impl Trouble {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 17] = [
         Self::Cut,
         Self::HalfOpen,
         Self::EarlyReturn,
@@ -130,6 +141,9 @@ impl Trouble {
         Self::SlowCommit,
         Self::Revocation,
         Self::Forgery,
+        Self::PowerCut,
+        Self::DiskFull,
+        Self::SyncFailure,
     ];
 }
 
@@ -161,7 +175,10 @@ impl Plan {
             disk: rng.duration(&(Duration::ZERO..=Duration::from_millis(20))),
             every,
             tight: *rng.pick(&[Tightness::Roomy, Tightness::Tight]),
-            medium: *rng.pick(&[Medium::Volatile, Medium::Kept]),
+            medium: *rng.pick(&[Medium::Volatile, Medium::Volatile, Medium::Kept, Medium::Disk]),
+            recovers: rng.happens(500_000),
+            reads_at_once: rng.happens(300_000),
+            middleware: rng.duration(&(Duration::ZERO..=Duration::from_millis(40))) * rng.up_to(1),
         }
     }
 }

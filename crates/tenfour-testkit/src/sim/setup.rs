@@ -17,9 +17,9 @@ use super::{
 pub(crate) const PARKING: Duration = Duration::from_secs(8);
 
 pub(crate) fn rules(plan: &Plan, settings: &Settings) -> Rules {
-    let parking = settings.node.parking;
+    let parking = settings.hub.native.parking;
     let history = settings.retention.channel.messages;
-    Rules { parking, history, ..Rules::new(plan.clients.len() as u8, plan.channels) }
+    Rules { parking, away: PARKING, history, ..Rules::new(plan.clients.len() as u8, plan.channels) }
 }
 
 pub(crate) fn settings(plan: &Plan) -> Settings {
@@ -36,11 +36,25 @@ pub(crate) fn settings(plan: &Plan) -> Settings {
     }
     node.channels = channels;
     retention.age = Some(Duration::from_secs(10));
+    let mut hub = tenfour_node::hub::Config::default();
+    hub.native = node.into();
+    hub.recovery = plan.recovers.then(|| {
+        let mut recovery = tenfour_broker::recovery::Config::default();
+        recovery.away = PARKING;
+        if plan.tight == Tightness::Tight {
+            recovery.page_messages = 4;
+            recovery.page_bytes = 400;
+            recovery.reads = 2;
+            recovery.append_notes = 4;
+            recovery.checkpoint_notes = 12;
+        }
+        recovery
+    });
     Settings {
+        hub,
         clients: plan.clients.len(),
         channels: plan.channels,
         session: session(plan).into(),
-        node: node.into(),
         retention,
     }
 }

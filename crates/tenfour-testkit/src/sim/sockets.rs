@@ -1,44 +1,54 @@
-//! The Socket.IO half: connections of stock clients on the server's side, and the clients themselves.
+//! The Socket.IO half of a server: connections of stock clients, and the application's handlers.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use bytestring::ByteString;
-use tenfour_broker::{Body, Limits, SocketId, channel::PublishId};
-use tenfour_delivery::{id::Id, time::Instant};
-use tenfour_node::{
-    Config, Connection, Delivery, Dialect, Event, Namespace, Peer, ReplyId, Urgency, native::Committed,
+use tenfour_broker::{
+    Body, Limits, SocketId,
+    channel::{MessageKey, PublishId},
+    recovery::{ChangeId, Pid},
 };
+use tenfour_delivery::{id::Id, time::Instant};
+use tenfour_node::{Claim, Config, Connection, Delivery, Dialect, Event, Namespace, Peer, ReplyId, Urgency};
 use tenfour_session::{
     Frame, Input, WebSocketId,
     engineio::{CloseReason, Opening},
-    socketio::{self, Encoded},
+    socketio::{self, Admission, ConnectError, Encoded},
 };
-use tenfour_wire::{
-    Limits as WireLimits,
-    socketio::{AckId, Decoder, EventName, Packet, encode_event},
-    websocket,
-};
+use tenfour_wire::websocket;
 
 use super::{
-    ChannelId, ClientId, ConnectionId, MessageId,
+    ChannelId, ClientId, ConnectionId,
     client::{channel_id, channel_name},
     letter::Letter,
     link::Cargo,
+    stock::{EMIT, JOIN, LEAVE, PUBLISH, PUBLISH_ONCE},
 };
 
 const SOCKET: WebSocketId = WebSocketId(0);
-/// The events that a client sends, and the server's handlers answer.
-const PUBLISH: &str = "publish";
-const EMIT: &str = "emit";
+/// The members of the namespace.
+pub(crate) type Members = Namespace<Line>;
 
 /// The server's side of all stock clients.
 pub(crate) struct Sockets {
     config: Arc<Config>,
-    namespace: Namespace<Line>,
+    recovers: bool,
+    pub(crate) members: Members,
     sockets: Vec<Socket>,
     /// Whom to answer when a publication is committed.
     asked: BTreeMap<PublishId, (ConnectionId, ReplyId)>,
+    /// Whom to answer when a room is joined or left.
+    changing: BTreeMap<ChangeId, RoomChange>,
+}
+
+/// A client asks to be in a room, or not to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoomChange {
+    pub(crate) connection: ConnectionId,
+    pub(crate) reply: ReplyId,
+    pub(crate) channel: ChannelId,
+    pub(crate) joins: bool,
 }
 
 struct Socket {
@@ -48,8 +58,9 @@ struct Socket {
     member: Option<SocketId>,
 }
 
-#[derive(Clone)]
-struct Line(Rc<RefCell<Connection>>);
+/// A connection that members share with its driver.
+#[derive(Clone, Debug)]
+pub(crate) struct Line(Rc<RefCell<Connection>>);
 
 impl Peer for Line {
     fn dialect(&self) -> Dialect {
@@ -64,19 +75,28 @@ impl Peer for Line {
 /// What a handler is asked for.
 pub(crate) enum Asked {
     Joined(ConnectionId, ClientId),
-    Publish(ConnectionId, ReplyId, ChannelId, Letter),
+    /// It wants to be let in, with what it claims.
+    Arrives(ConnectionId, Option<Claim>),
+    Room(RoomChange),
+    /// It left, or is sent away for what it did.
+    Leaves(ConnectionId),
+    /// Its connection is over.
+    Departs(ConnectionId),
+    Publish(ConnectionId, ReplyId, Option<MessageKey>, ChannelId, Letter),
     Emit(ChannelId, Letter),
 }
 
 impl Sockets {
-    pub(crate) fn new(config: Arc<Config>) -> Self {
-        let namespace = Namespace::new("/".into(), Limits::default(), 0);
-        Self { config, namespace, sockets: Vec::new(), asked: BTreeMap::new() }
+    pub(crate) fn new(config: Arc<Config>, recovers: bool) -> Self {
+        let members = Namespace::new("/".into(), Limits::default(), 0);
+        let members = if recovers { members.recoverable() } else { members };
+        let (sockets, asked, changing) = Default::default();
+        Self { config, recovers, members, sockets, asked, changing }
     }
 
     /// The server's process began anew: nothing is left.
     pub(crate) fn restart(&mut self) {
-        *self = Self::new(self.config.clone());
+        *self = Self::new(self.config.clone(), self.recovers);
     }
 
     pub(crate) fn accept(&mut self, now: Instant, connection: ConnectionId, client: ClientId) {
@@ -128,18 +148,18 @@ impl Sockets {
         self.find(connection).is_none_or(|socket| socket.line.0.borrow().is_finished())
     }
 
-    pub(crate) fn remove(&mut self, now: Instant, connection: ConnectionId) {
-        self.handle_input(now, connection, Input::SocketClosed { socket: SOCKET });
-        self.sockets.retain(|socket| socket.id != connection);
+    /// A connection is over.
+    pub(crate) fn close(&mut self, now: Instant, connection: ConnectionId) -> Vec<Asked> {
+        self.handle_input(now, connection, Input::SocketClosed { socket: SOCKET })
     }
 
-    pub(crate) fn fan_out(&mut self, committed: &Committed) {
-        committed.fan_out(&mut self.namespace);
+    pub(crate) fn remove(&mut self, connection: ConnectionId) {
+        self.sockets.retain(|socket| socket.id != connection);
     }
 
     pub(crate) fn emit(&mut self, channel: &ByteString, message: &tenfour_broker::Message) {
         let target = tenfour_broker::Target::room(channel.clone());
-        self.namespace.emit(&target, message, Urgency::Queued);
+        self.members.emit(&target, message, Urgency::Queued);
     }
 
     /// A handler waits for this publication, and answers with what comes of it.
@@ -195,9 +215,12 @@ impl Sockets {
     fn hear(&mut self, place: usize, event: Event, asked: &mut Vec<Asked>) {
         let socket = &mut self.sockets[place];
         match event {
+            Event::Connect { auth, .. } if self.recovers => {
+                asked.push(Asked::Arrives(socket.id, Claim::take(auth).0));
+            }
             Event::Connect { namespace, .. } => {
                 let id = SocketId::from_bytes(unique(socket.id));
-                if self.namespace.insert(id, socket.line.clone()).is_ok() {
+                if self.members.insert(id, socket.line.clone()).is_ok() {
                     socket.line.0.borrow_mut().accept(&namespace, id.as_str());
                     socket.member = Some(id);
                     asked.push(Asked::Joined(socket.id, socket.client));
@@ -205,22 +228,30 @@ impl Sockets {
             }
             Event::Message { message, reply, .. } => {
                 let Body::Json { args, .. } = &message.body else { return };
-                let (Some(channel), Some(letter)) = (args.get(1..2), args.get(4..)) else { return };
-                let channel = channel_id(channel);
-                match (message.name.as_deref(), reply) {
-                    (Some(PUBLISH), Some(reply)) => {
-                        let letter = Letter::read_parts(Letter::Publication(0).name(), letter);
-                        asked.extend(letter.map(|letter| Asked::Publish(socket.id, reply, channel, letter)));
+                let connection = socket.id;
+                asked.extend(match (message.name.as_deref(), reply) {
+                    (Some(PUBLISH), Some(reply)) => posted(args, Letter::Publication(0))
+                        .map(|(channel, letter)| Asked::Publish(connection, reply, None, channel, letter)),
+                    (Some(PUBLISH_ONCE), Some(reply)) => keyed(args).map(|(key, channel, letter)| {
+                        Asked::Publish(connection, reply, Some(key), channel, letter)
+                    }),
+                    (Some(EMIT), None) => {
+                        posted(args, Letter::Emit(0)).map(|(channel, letter)| Asked::Emit(channel, letter))
                     }
-                    _ => {
-                        let letter = Letter::read_parts(Letter::Emit(0).name(), letter);
-                        asked.extend(letter.map(|letter| Asked::Emit(channel, letter)));
+                    (Some(verb @ (JOIN | LEAVE)), Some(reply)) => {
+                        let (channel, joins) = (channel_id(args.trim_matches('"')), verb == JOIN);
+                        Some(Asked::Room(RoomChange { connection, reply, channel, joins }))
                     }
-                }
+                    _ => None,
+                });
             }
+            Event::Leave { .. } | Event::Closed(CloseReason::ParseError) if self.recovers => {
+                asked.push(Asked::Leaves(socket.id));
+            }
+            Event::Closed(_) if self.recovers => asked.push(Asked::Departs(socket.id)),
             Event::Leave { .. } | Event::Closed(_) => {
                 if let Some(member) = socket.member.take() {
-                    self.namespace.remove(member);
+                    self.members.remove(member);
                 }
             }
             _ => {}
@@ -231,8 +262,47 @@ impl Sockets {
     pub(crate) fn join(&mut self, connection: ConnectionId, channel: ChannelId) {
         if let Some(member) = self.find(connection).and_then(|socket| socket.member) {
             // It is in fewer rooms than the limit.
-            _ = self.namespace.join(member, &channel_name(channel));
+            _ = self.members.join(member, &channel_name(channel));
         }
+    }
+
+    /// Lets a client in as what it is told; `false` where it is not there any more.
+    pub(crate) fn let_in(&mut self, connection: ConnectionId, id: SocketId, pid: &Pid) -> Option<Line> {
+        let socket = self.sockets.iter_mut().find(|socket| socket.id == connection)?;
+        let admission = Admission { sid: id.as_str(), pid: Some(pid.as_str()), fields: &[] };
+        let is_there = socket.line.0.borrow_mut().accept("/", admission);
+        socket.member = Some(id).filter(|_| is_there);
+        is_there.then(|| socket.line.clone())
+    }
+
+    pub(crate) fn turn_away(&mut self, now: Instant, connection: ConnectionId) {
+        if let Some(socket) = self.find(connection) {
+            socket.line.0.borrow_mut().refuse(now, "/", &ConnectError::new("not you"));
+        }
+    }
+
+    /// Its session is another connection's now.
+    pub(crate) fn fence(&mut self, now: Instant, connection: ConnectionId) {
+        if let Some(socket) = self.sockets.iter_mut().find(|socket| socket.id == connection) {
+            socket.member = None;
+            socket.line.0.borrow_mut().disconnect(now, "/");
+        }
+    }
+
+    pub(crate) fn member(&self, connection: ConnectionId) -> Option<SocketId> {
+        self.find(connection)?.member
+    }
+
+    pub(crate) fn client(&self, connection: ConnectionId) -> Option<ClientId> {
+        Some(self.find(connection)?.client)
+    }
+
+    pub(crate) fn wait_for_change(&mut self, id: ChangeId, change: RoomChange) {
+        self.changing.insert(id, change);
+    }
+
+    pub(crate) fn changed(&mut self, id: ChangeId) -> Option<RoomChange> {
+        self.changing.remove(&id)
     }
 
     fn find(&self, connection: ConnectionId) -> Option<&Socket> {
@@ -240,134 +310,23 @@ impl Sockets {
     }
 }
 
+/// A channel's name and a letter.
+fn posted(args: &str, kind: Letter) -> Option<(ChannelId, Letter)> {
+    let (channel, letter) = args.split_once(',')?;
+    Some((channel_id(channel.trim_matches('"')), Letter::read_parts(kind.name(), letter)?))
+}
+
+/// A key, a channel's name and a letter.
+fn keyed(args: &str) -> Option<(MessageKey, ChannelId, Letter)> {
+    let (key, rest) = args.split_once(',')?;
+    let (channel, letter) = posted(rest, Letter::Publication(0))?;
+    Some((MessageKey::new(key.trim_matches('"')).ok()?, channel, letter))
+}
+
 fn unique(connection: ConnectionId) -> [u8; 15] {
     let mut bytes = [0; 15];
     bytes[..4].copy_from_slice(&connection.to_be_bytes());
     bytes
-}
-
-/// A stock client, which asks for no recovery and repeats nothing.
-#[derive(Debug)]
-pub(crate) struct Stock {
-    connection: Option<(ConnectionId, Decoder)>,
-    is_joined: bool,
-    next_ack: u64,
-    unanswered: BTreeMap<u64, MessageId>,
-    outgoing: Vec<Bytes>,
-}
-
-/// What a stock client learns.
-#[derive(Debug)]
-pub(crate) enum Told {
-    Publication(MessageId),
-    Heard(MessageId),
-    Acked(MessageId, u64, u64),
-    Rejected(MessageId),
-    /// The connection is over; so many publications will never be answered.
-    Forgotten(MessageId),
-}
-
-impl Stock {
-    pub(crate) fn new() -> Self {
-        Self {
-            connection: None,
-            is_joined: false,
-            next_ack: 0,
-            unanswered: BTreeMap::new(),
-            outgoing: Vec::new(),
-        }
-    }
-
-    pub(crate) fn connection(&self) -> Option<ConnectionId> {
-        self.connection.as_ref().map(|(connection, _)| *connection)
-    }
-
-    pub(crate) fn is_settled(&self) -> bool {
-        self.is_joined && self.unanswered.is_empty()
-    }
-
-    pub(crate) fn connect(&mut self, connection: ConnectionId) {
-        self.connection = Some((connection, Decoder::new(WireLimits::default())));
-        self.is_joined = false;
-    }
-
-    pub(crate) fn disconnect(&mut self) -> Vec<Told> {
-        self.connection = None;
-        self.is_joined = false;
-        self.outgoing.clear();
-        core::mem::take(&mut self.unanswered).into_values().map(Told::Forgotten).collect()
-    }
-
-    /// `false` where it is not joined, and sends nothing.
-    pub(crate) fn publish(&mut self, message: MessageId, channel: ChannelId) -> bool {
-        if self.is_joined {
-            self.next_ack += 1;
-            self.unanswered.insert(self.next_ack, message);
-            let ack = AckId::new(self.next_ack);
-            self.event(PUBLISH, Some(ack), channel, Letter::Publication(message));
-        }
-        self.is_joined
-    }
-
-    pub(crate) fn emit(&mut self, message: MessageId, channel: ChannelId) -> bool {
-        if self.is_joined {
-            self.event(EMIT, None, channel, Letter::Emit(message));
-        }
-        self.is_joined
-    }
-
-    pub(crate) fn poll_transmit(&mut self) -> Option<Bytes> {
-        (!self.outgoing.is_empty()).then(|| self.outgoing.remove(0))
-    }
-
-    pub(crate) fn receive(&mut self, text: Bytes) -> Option<Told> {
-        let text = ByteString::try_from(text).ok()?;
-        let (_, decoder) = self.connection.as_mut()?;
-        match text.as_bytes().first()? {
-            b'0' => self.outgoing.push(Bytes::from_static(b"40")),
-            b'2' => self.outgoing.push(Bytes::from_static(b"3")),
-            b'4' => {
-                let packet = decoder.decode_text(text.slice_ref(&text[1..])).ok().flatten()?;
-                return self.packet(packet);
-            }
-            _ => {}
-        }
-        None
-    }
-
-    fn packet(&mut self, packet: Packet) -> Option<Told> {
-        match packet {
-            Packet::Connect { .. } => {
-                self.is_joined = true;
-                None
-            }
-            Packet::Event { name, args, .. } => match Letter::read_parts(name.as_str(), args.json()) {
-                Some(Letter::Publication(message)) => Some(Told::Publication(message)),
-                Some(Letter::Emit(message)) => Some(Told::Heard(message)),
-                // No message has this number, so the judge sees that it is none.
-                _ => Some(Told::Publication(MessageId::MAX)),
-            },
-            Packet::Ack { id, args, .. } => {
-                let message = self.unanswered.remove(&id.get())?;
-                let place = args.json().split_once(',');
-                let place =
-                    place.and_then(|(epoch, offset)| Some((epoch.parse().ok()?, offset.parse().ok()?)));
-                Some(match place {
-                    Some((epoch, offset)) => Told::Acked(message, epoch, offset),
-                    None => Told::Rejected(message),
-                })
-            }
-            _ => None,
-        }
-    }
-
-    fn event(&mut self, name: &'static str, ack: Option<AckId>, channel: ChannelId, letter: Letter) {
-        let args = format!("\"{}\",{}", channel_name(channel), letter.args());
-        let args = tenfour_wire::socketio::Args::from_validated(args.into(), Vec::new());
-        let mut text = BytesMut::from(&b"4"[..]);
-        encode_event(&mut text, "/", ack, &EventName::Text(ByteString::from_static(name)), &args);
-        self.outgoing.push(text.freeze());
-    }
 }
 
 /// A server's settings for stock clients.

@@ -16,8 +16,16 @@ struct Log {
     epoch: u64,
     head: u64,
     channels: Vec<Channel>,
-    /// The last that each producer has in the log: its life, and its number.
-    producers: BTreeMap<u128, (u32, u64)>,
+    /// The last that each producer has in the log.
+    producers: BTreeMap<u128, Last>,
+}
+
+#[derive(Clone, Copy, Debug, Hash)]
+struct Last {
+    life: u32,
+    sequence: u64,
+    channel: ChannelId,
+    offset: u64,
 }
 
 #[derive(Clone, Debug, Default, Hash)]
@@ -89,6 +97,13 @@ impl Logs {
         }
     }
 
+    /// A server that begins on this log knows of its producers what the log still has.
+    pub(super) fn go_on(&mut self) {
+        let Some(log) = self.0.last_mut() else { return };
+        let trimmed: Vec<_> = log.channels.iter().map(|channel| channel.trimmed).collect();
+        log.producers.retain(|_, last| last.offset > trimmed[usize::from(last.channel)]);
+    }
+
     /// What the log says to have trimmed leaves no more than it may keep. An entry is committed before the oldest one goes, so
     /// it is asked before the next one is committed.
     pub(super) fn b2_bounded_history(&self, channel: ChannelId, bound: usize) -> Verdict {
@@ -109,7 +124,9 @@ impl Logs {
         log.s3_producer_fifo(entry)?;
         log.s4_offsets_increase(entry)?;
         if let Some(producer) = entry.producer {
-            log.producers.insert(producer.id, (producer.epoch, producer.sequence));
+            let (life, sequence) = (producer.epoch, producer.sequence);
+            let last = Last { life, sequence, channel: entry.channel, offset: entry.offset };
+            log.producers.insert(producer.id, last);
         }
         log.head = log.head.max(entry.offset);
         let Some(channel) = log.channels.get_mut(usize::from(entry.channel)) else { return Ok(()) };
@@ -153,7 +170,7 @@ impl Log {
         judge: impl FnOnce((u32, u64), (u32, u64)) -> Verdict,
     ) -> Result<(), Found> {
         match entry.producer.and_then(|producer| Some((producer, *self.producers.get(&producer.id)?))) {
-            Some((producer, last)) => judge((producer.epoch, producer.sequence), last),
+            Some((producer, last)) => judge((producer.epoch, producer.sequence), (last.life, last.sequence)),
             None => Ok(()),
         }
     }

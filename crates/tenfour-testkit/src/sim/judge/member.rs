@@ -14,7 +14,9 @@ use super::{
     Rules, Verdict,
     log::{Entry, Logs},
 };
-use crate::sim::{ChannelId, ClientId, ConnectionId, Invariant, Place, Received, SessionNumber, Told};
+use crate::sim::{
+    ChannelId, ClientId, ConnectionId, Cursor, Invariant, Place, Received, SessionNumber, Told,
+};
 
 /// Sessions, and clients that have one.
 #[derive(Clone, Debug, Hash)]
@@ -22,6 +24,8 @@ pub(crate) struct Members {
     sessions: Vec<Session>,
     clients: Vec<Client>,
     claims: Vec<Claim>,
+    /// How often the server has begun.
+    life: u32,
 }
 
 /// A session, as its server has it.
@@ -33,6 +37,8 @@ struct Session {
     /// Since when nobody has spoken for it.
     parked: Option<Instant>,
     state: State,
+    /// Whether the log has ever had it.
+    is_written: bool,
 }
 
 #[derive(Clone, Copy, Debug, Hash)]
@@ -47,7 +53,9 @@ enum State {
     /// Nobody has promised yet that it comes back.
     Begun,
     Recoverable,
-    Ended,
+    /// In this life of the server it is over. The next one may not know that.
+    Ended(u32),
+    Closed,
 }
 
 /// What a client's application has had.
@@ -55,21 +63,24 @@ enum State {
 struct Client {
     session: Option<SessionNumber>,
     at: Place,
-    /// Entries that it missed with a session that it has no more, and was not told of.
+    /// Entries that it missed with sessions that it has no more, and was not told of.
     debt: u64,
-    banned: bool,
+    /// The same with those that have expired: whoever counts for it may count them.
+    at_most: u64,
     /// Its last claim.
     claimed: Place,
 }
 
 /// What a connection was begun with.
 #[derive(Clone, Copy, Debug, Hash)]
-struct Claim {
-    connection: ConnectionId,
-    client: ClientId,
-    session: SessionNumber,
-    at: Option<Place>,
-    since: Instant,
+pub(super) struct Claim {
+    pub(super) connection: ConnectionId,
+    pub(super) client: ClientId,
+    pub(super) session: SessionNumber,
+    pub(super) at: Option<Place>,
+    pub(super) since: Instant,
+    /// Whether something that is owed from there on was gone by then.
+    pub(super) is_too_late: bool,
 }
 
 /// How a client was let in.
@@ -88,22 +99,31 @@ impl Members {
             sessions: Vec::new(),
             clients: vec![Client::default(); usize::from(clients)],
             claims: Vec::new(),
+            life: 0,
         }
     }
 
     /// A server died and the next one began: nobody speaks for any session. A log that began anew knows none of them.
     pub(super) fn server_started(&mut self, at: Instant, is_same_log: bool) {
+        self.life += 1;
         for session in &mut self.sessions {
-            session.parked.get_or_insert(at);
+            // The time for which it is kept begins anew.
+            session.parked = Some(at);
             if !is_same_log {
-                session.state = State::Ended;
+                session.state = State::Closed;
             }
         }
     }
 
     pub(super) fn begin(&mut self, session: SessionNumber, start: Place) {
         debug_assert_eq!(self.sessions.len(), session as usize, "sessions are numbered in order");
-        self.sessions.push(Session { start, stays: Vec::new(), parked: None, state: State::Begun });
+        self.sessions.push(Session {
+            start,
+            stays: Vec::new(),
+            parked: None,
+            state: State::Begun,
+            is_written: false,
+        });
     }
 
     pub(super) fn enter(&mut self, session: SessionNumber, channel: ChannelId, after: u64) {
@@ -127,12 +147,46 @@ impl Members {
             && session.state == State::Begun
         {
             session.state = State::Recoverable;
+            session.is_written = true;
         }
     }
 
     pub(super) fn end(&mut self, session: SessionNumber) {
+        let life = self.life;
+        if let Some(session) = self.sessions.get_mut(session as usize)
+            && session.state != State::Closed
+        {
+            session.state = State::Ended(life);
+        }
+    }
+
+    pub(super) fn close(&mut self, session: SessionNumber) {
         if let Some(session) = self.sessions.get_mut(session as usize) {
-            session.state = State::Ended;
+            session.state = State::Closed;
+        }
+    }
+
+    /// Who is told that it is in a room is in it in the log.
+    pub(super) fn s1_a_change_is_made(
+        &self,
+        session: SessionNumber,
+        channel: ChannelId,
+        is_in: bool,
+    ) -> Verdict {
+        match self.sessions.get(session as usize).is_some_and(|session| session.is_in(channel) == is_in) {
+            true => Ok(()),
+            false => Invariant::S1.broken(format_args!(
+                "session {session} was told that its being in room {channel} is {is_in}, which the log does not say"
+            )),
+        }
+    }
+
+    /// Whoever is not let in gets nothing, also not to keep it for later.
+    pub(super) fn s19_nothing_before_it_is_in(connection: ConnectionId, entries: usize) -> Verdict {
+        match entries {
+            0 => Ok(()),
+            _ => Invariant::S19
+                .broken(format_args!("connection {connection} got {entries} entries, and was turned away")),
         }
     }
 
@@ -142,37 +196,72 @@ impl Members {
         }
     }
 
-    pub(super) fn ban(&mut self, client: ClientId, banned: bool) {
-        self.clients[usize::from(client)].banned = banned;
+    /// When everything has settled, the log knows of the sessions what their server does.
+    pub(super) fn s23_the_log_knows_the_sessions(&self) -> Verdict {
+        for client in &self.clients {
+            let session =
+                client.session.and_then(|session| Some((session, self.sessions.get(session as usize)?)));
+            if let Some((session, Session { state: State::Begun, .. })) = session {
+                return Invariant::S23.broken(format_args!("session {session} is not in the log"));
+            }
+        }
+        let is_open = |session: &Session| session.is_written && session.state == State::Ended(self.life);
+        match self.sessions.iter().position(is_open) {
+            None => Ok(()),
+            Some(session) => Invariant::S23
+                .broken(format_args!("session {session} has ended, and the log does not say so")),
+        }
     }
 
-    /// A client asks for its session, from its cursor on. The cursor is where its application is: an offset of something that is
-    /// not in the log, or one that went back, is none.
+    /// Whether something that is owed to a session from a place on is gone.
+    fn is_too_late(&self, claim: &Claim, logs: &Logs, expired: impl Fn(&Entry) -> bool) -> bool {
+        let Some(session) = self.sessions.get(claim.session as usize) else { return false };
+        let from = claim.at.filter(|at| at.epoch == session.start.epoch).map_or(0, |at| at.offset);
+        session.stays.iter().any(|stay| {
+            let Some(known) = logs.channel(session.start.epoch, stay.channel) else { return false };
+            let after = from.max(stay.after).max(session.start.offset);
+            let through = stay.through.min(known.trimmed());
+            after < through && known.between(after, through).iter().any(|entry| !expired(entry))
+        })
+    }
+
+    /// A client asks for its session, from its cursor on. The cursor is where its application is: what is not in the log, or went
+    /// back, is none.
     pub(super) fn claim(
         &mut self,
-        client: ClientId,
-        connection: ConnectionId,
-        session: SessionNumber,
-        at: Option<Place>,
-        since: Instant,
+        claim: Claim,
+        cursor: Cursor,
+        contests: bool,
+        logs: &Logs,
+        expired: impl Fn(&Entry) -> bool,
     ) -> Verdict {
-        self.claims.push(Claim { connection, client, session, at, since });
-        let known = &mut self.clients[usize::from(client)];
-        let Some(at) = at else {
-            return match known.claimed.epoch {
-                0 => Ok(()),
-                _ => Invariant::S12.broken(format_args!(
-                    "client {client} claimed {:?}, and knows of no cursor any more",
-                    known.claimed
-                )),
-            };
-        };
-        let before = core::mem::replace(&mut known.claimed, at);
-        match at.epoch == before.epoch && at.offset < before.offset {
-            true => {
+        let (client, mut claim) = (claim.client, claim);
+        if let Cursor::At(at) = cursor {
+            claim.at = Some(at);
+        }
+        claim.is_too_late = self.is_too_late(&claim, logs, expired);
+        let known = &mut self.clients[usize::from(client)].claimed;
+        let before = *known;
+        match cursor {
+            Cursor::At(at) => {
+                if contests {
+                    self.claims.push(claim);
+                    return Ok(());
+                }
+                *known = at;
+            }
+            Cursor::Elsewhere => *known = Place::default(),
+            Cursor::None | Cursor::Garbage => {}
+        }
+        self.claims.push(claim);
+        match cursor {
+            Cursor::At(at) if at.epoch == before.epoch && at.offset < before.offset => {
                 Invariant::S12.broken(format_args!("client {client} claimed {before:?}, and then {at:?}"))
             }
-            false => Ok(()),
+            Cursor::Garbage => Invariant::S12.broken(format_args!("client {client} claims what is no place")),
+            Cursor::None if before.epoch != 0 && !contests => Invariant::S12
+                .broken(format_args!("client {client} claimed {before:?}, and knows no place now")),
+            _ => Ok(()),
         }
     }
 
@@ -187,15 +276,20 @@ impl Members {
         rules: &Rules,
     ) -> Verdict {
         let claim = self.claims.iter().find(|claim| claim.connection == connection).copied();
-        let is_sound = claim.is_none_or(|claim| !self.clients[usize::from(claim.client)].banned);
-        if !is_sound {
-            return Invariant::S19
-                .broken(format_args!("connection {connection} is let in, and its client is banned"));
-        }
-        if resumed && self.sessions.get(session as usize).is_none_or(|known| known.state == State::Ended) {
+        if resumed && self.sessions.get(session as usize).is_none_or(|known| known.is_over(self.life)) {
             return Invariant::S11.broken(format_args!("session {session} had ended, and goes on"));
         }
-        let kept = claim.filter(|_| !resumed).filter(|claim| self.is_kept(claim, at, logs, rules));
+        if let Some(claim) = claim.filter(|claim| resumed && claim.is_too_late) {
+            return Invariant::S7.broken(format_args!(
+                "session {session} goes on as if nothing were missing after {:?}, where something is",
+                claim.at
+            ));
+        }
+        let failed = claim.filter(|_| !resumed);
+        let kept = failed.filter(|claim| self.is_kept(claim, at, logs, rules));
+        if let Some(claim) = failed {
+            self.end(claim.session);
+        }
         if let Some(known) = self.sessions.get_mut(session as usize) {
             known.parked = None;
         }
@@ -215,13 +309,11 @@ impl Members {
         // A client that got nothing on a session may still show the cursor that it had before it.
         let from = claim.at.filter(|at| at.epoch == session.start.epoch).map_or(0, |at| at.offset);
         let from = from.max(session.start.offset);
+        // Where something is trimmed, the log does not know whether it was from this range.
         let is_whole = session.stays.iter().all(|stay| {
-            let trimmed =
-                logs.channel(session.start.epoch, stay.channel).map_or(0, super::log::Channel::trimmed);
-            trimmed <= from.max(stay.after)
-                || logs.channel(session.start.epoch, stay.channel).is_none_or(|known| {
-                    known.between(from.max(stay.after), trimmed.min(stay.through)).is_empty()
-                })
+            let known = logs.channel(session.start.epoch, stay.channel);
+            let after = from.max(stay.after);
+            stay.through <= after || known.is_none_or(|known| known.trimmed() <= after)
         });
         session.state == State::Recoverable
             && is_here
@@ -254,9 +346,11 @@ impl Members {
                 .broken(format_args!("a recovery took {:?}, and was to take {within:?}", at - claim.since));
         }
         if !recovered {
-            let missed = self.missed(client, start, logs, expired);
+            let missed = self.missed(client, start, logs, |entry| !expired(entry));
+            let at_most = self.missed(client, start, logs, |_| true);
             let known = &mut self.clients[usize::from(client)];
             known.debt += missed;
+            known.at_most += at_most;
             (known.session, known.at) = (Some(session), start);
         }
         Ok(())
@@ -264,14 +358,13 @@ impl Members {
 
     /// A client that begins without any knowledge.
     pub(super) fn forget(&mut self, client: ClientId) {
-        let banned = self.clients[usize::from(client)].banned;
-        self.clients[usize::from(client)] = Client { banned, ..Client::default() };
+        self.clients[usize::from(client)] = Client::default();
     }
 
     pub(super) fn receive(
         &mut self,
         received: &Received,
-        place: Option<(ChannelId, u64)>,
+        channel: Option<ChannelId>,
         logs: &Logs,
         expired: impl Fn(&Entry) -> bool,
     ) -> Verdict {
@@ -279,8 +372,12 @@ impl Members {
         let Some(session) = client.session.and_then(|session| self.sessions.get(session as usize)) else {
             return Invariant::S19.broken(format_args!("{received:?} comes to a client without a session"));
         };
-        let Some((channel, offset)) = place else {
-            return Invariant::S9.broken(format_args!("{received:?} is not in the log"));
+        let offset = received.offset;
+        let entry = |channel| Some((channel, logs.entry(session.start.epoch, channel, offset)?));
+        let Some((channel, _)) =
+            channel.and_then(entry).filter(|(_, entry)| entry.message == received.message)
+        else {
+            return Invariant::S9.broken(format_args!("{received:?} is not what the log has there"));
         };
         if client.debt > 0 {
             return Invariant::S7.broken(format_args!(
@@ -289,17 +386,15 @@ impl Members {
             ));
         }
         if offset <= client.at.offset {
-            return Invariant::S6
-                .broken(format_args!("{received:?} at {offset} comes after {:?}", client.at));
+            return Invariant::S6.broken(format_args!("{received:?} comes after {:?}", client.at));
         }
         if !session.was_in(channel, offset) {
-            return Invariant::S19
-                .broken(format_args!("{received:?} at {offset} is of a room that it was not in then"));
+            return Invariant::S19.broken(format_args!("{received:?} is of a room that it was not in then"));
         }
         if let Some(missing) = session.owed(client.at.offset, offset - 1, logs).find(|entry| !expired(entry))
         {
             return Invariant::S7.broken(format_args!(
-                "{received:?} at {offset} comes after {:?}; message {} at {} is missing without a word",
+                "{received:?} comes after {:?}; message {} at {} is missing without a word",
                 client.at, missing.message, missing.offset
             ));
         }
@@ -310,17 +405,18 @@ impl Members {
     /// A client was told of a loss.
     pub(super) fn tell(&mut self, told: &Told, logs: &Logs, expired: impl Fn(&Entry) -> bool) -> Verdict {
         let client = &mut self.clients[usize::from(told.to)];
-        let debt = core::mem::take(&mut client.debt);
         let Some(session) = client.session.and_then(|session| self.sessions.get(session as usize)) else {
             return Invariant::S8.broken(format_args!("{told:?}, to a client without a session"));
         };
-        if debt > 0 || told.through <= session.start.offset {
+        // What it missed with the session before, it is told at the beginning of this one.
+        if told.through <= session.start.offset || told.through == u64::MAX {
+            let (debt, at_most) = (core::mem::take(&mut client.debt), core::mem::take(&mut client.at_most));
             return match told.count {
-                Count::Exact(count) if count != debt => {
+                Count::Exact(count) if !(debt..=at_most).contains(&count) => {
                     Invariant::S8.broken(format_args!("{told:?}, and {debt} were missed"))
                 }
-                Count::AtLeast(count) if count > debt => {
-                    Invariant::S8.broken(format_args!("{told:?}, and no more than {debt} were missed"))
+                Count::AtLeast(count) if count > at_most => {
+                    Invariant::S8.broken(format_args!("{told:?}, and no more than {at_most} were missed"))
                 }
                 _ => Ok(()),
             };
@@ -367,17 +463,21 @@ impl Members {
     }
 
     /// What a client did not get of the session that it had, up to where another one begins.
-    fn missed(&self, client: ClientId, start: Place, logs: &Logs, expired: impl Fn(&Entry) -> bool) -> u64 {
+    fn missed(&self, client: ClientId, start: Place, logs: &Logs, counts: impl Fn(&Entry) -> bool) -> u64 {
         let client = &self.clients[usize::from(client)];
         let Some(session) = client.session.and_then(|session| self.sessions.get(session as usize)) else {
             return 0;
         };
         let through = if session.start.epoch == start.epoch { start.offset } else { u64::MAX };
-        session.owed(client.at.offset, through, logs).filter(|entry| !expired(entry)).count() as u64
+        session.owed(client.at.offset, through, logs).filter(|entry| counts(entry)).count() as u64
     }
 }
 
 impl Session {
+    fn is_over(&self, life: u32) -> bool {
+        self.state == State::Closed || self.state == State::Ended(life)
+    }
+
     fn is_in(&self, channel: ChannelId) -> bool {
         self.was_in(channel, u64::MAX)
     }

@@ -4,7 +4,10 @@ use core::time::Duration;
 
 use tenfour_delivery::time::Instant;
 
-use super::{Verdict, log::Logs};
+use super::{
+    Verdict,
+    log::{Channel, Logs},
+};
 use crate::sim::{ChannelId, ClientId, Committed, Invariant, MessageId};
 
 /// All publications, by number.
@@ -24,6 +27,8 @@ struct Publication {
     life: Option<u32>,
     /// Whether its number belongs to another message.
     conflicts: bool,
+    /// Whether a server began that could not know of it any more.
+    is_unknown: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,8 +53,17 @@ impl Messages {
             self.0.resize_with(place + 1, || None);
         }
         let state = State::Open;
-        self.0[place] =
-            Some(Publication { by, channel, ttl, offered, state, place: None, life: None, conflicts: false });
+        self.0[place] = Some(Publication {
+            by,
+            channel,
+            ttl,
+            offered,
+            state,
+            place: None,
+            life: None,
+            conflicts: false,
+            is_unknown: false,
+        });
     }
 
     pub(super) fn forget(&mut self, message: MessageId) {
@@ -74,6 +88,7 @@ impl Messages {
         if let Some((epoch, offset)) = publication.place
             && epoch == entry.epoch
             && life == publication.life
+            && !publication.is_unknown
         {
             return Invariant::S2.broken(format_args!(
                 "message {} is in the log at {offset} and again at {}",
@@ -82,7 +97,17 @@ impl Messages {
         }
         publication.place = Some((entry.epoch, entry.offset));
         publication.life = life;
+        publication.is_unknown = false;
         Ok(())
+    }
+
+    /// A server that begins on the log of before knows what that still has. What it has let go of may be published again.
+    pub(super) fn go_on(&mut self, logs: &Logs) {
+        for publication in self.0.iter_mut().flatten() {
+            let trimmed = |epoch| logs.channel(epoch, publication.channel).map_or(0, Channel::trimmed);
+            publication.is_unknown |=
+                publication.place.is_some_and(|(epoch, offset)| offset <= trimmed(epoch));
+        }
     }
 
     /// What is in the log is not refused, and no number belongs to two.

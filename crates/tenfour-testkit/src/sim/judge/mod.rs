@@ -158,6 +158,7 @@ impl Judge {
             .l1_everything_is_answered()
             .and_then(|()| self.readers.l2_everything_arrived(&self.logs))
             .and_then(|()| self.sessions.s10_overclaimers_are_gone())
+            .and_then(|()| self.members.s23_the_log_knows_the_sessions())
             .and_then(|()| self.members.l2_everything_arrived(&self.logs, |entry| expiry.may_be_over(entry)))
             .map_err(|found| found.at(at))
     }
@@ -210,14 +211,16 @@ impl Judge {
 
     fn judge(&mut self, happening: Happening) -> Verdict {
         let Happening { at, fact } = happening;
+        self.judge_log(fact, at)?;
+        self.sessions.judge(fact, at, &self.rules)?;
+        self.judge_members(fact, at)?;
+        self.judge_reading(fact, at)
+    }
+
+    fn judge_log(&mut self, fact: Fact, at: Instant) -> Verdict {
         match fact {
             Fact::Started { epoch } => {
-                let is_same_log = self.logs.epoch() == Some(epoch);
-                if !is_same_log {
-                    self.logs.start(epoch, self.rules.channels);
-                }
-                self.sessions.server_started();
-                self.members.server_started(at, is_same_log);
+                self.start(epoch, at);
                 Ok(())
             }
             Fact::Offered { message, by, channel, ttl } => {
@@ -259,31 +262,21 @@ impl Judge {
                 Ok(())
             }
             Fact::Heard { by, message } => self.emits.s20_at_most_once(by, message),
-            Fact::Connected { .. }
-            | Fact::Admitted { .. }
-            | Fact::Welcomed { .. }
-            | Fact::Refused { .. }
-            | Fact::Acted { .. }
-            | Fact::Parted { .. }
-            | Fact::Asked { .. }
-            | Fact::Answered { .. }
-            | Fact::Forged { .. }
-            | Fact::Granted { .. } => self.sessions.judge(fact, at, &self.rules),
-            Fact::SessionBegun { .. }
-            | Fact::Entered { .. }
-            | Fact::Exited { .. }
-            | Fact::Recoverable { .. }
-            | Fact::Parked { .. }
-            | Fact::Ended { .. }
-            | Fact::Claimed { .. }
-            | Fact::Seated { .. }
-            | Fact::Greeted { .. }
-            | Fact::Received(_)
-            | Fact::Told(_)
-            | Fact::Reborn { .. }
-            | Fact::Banned { .. } => self.judge_member(fact, at),
-            _ => self.judge_reading(fact, at),
+            _ => Ok(()),
         }
+    }
+
+    /// A server begins, with an empty log or on the one of before.
+    fn start(&mut self, epoch: u64, at: Instant) {
+        let is_same_log = self.logs.epoch() == Some(epoch);
+        if is_same_log {
+            self.logs.go_on();
+            self.messages.go_on(&self.logs);
+        } else {
+            self.logs.start(epoch, self.rules.channels);
+        }
+        self.sessions.server_started();
+        self.members.server_started(at, is_same_log);
     }
 
     fn judge_reading(&mut self, fact: Fact, at: Instant) -> Verdict {
@@ -332,7 +325,7 @@ impl Judge {
         }
     }
 
-    fn judge_member(&mut self, fact: Fact, at: Instant) -> Verdict {
+    fn judge_members(&mut self, fact: Fact, at: Instant) -> Verdict {
         let expiry = Expiry { messages: &self.messages, latest: self.latest, at };
         let expired = |entry: &log::Entry| expiry.may_be_over(entry);
         match fact {
@@ -343,9 +336,17 @@ impl Judge {
             Fact::Parked { session } => self.members.park(session, at),
             Fact::Ended { session } => self.members.end(session),
             Fact::Reborn { client } => self.members.forget(client),
-            Fact::Banned { client, is_banned } => self.members.ban(client, is_banned),
-            Fact::Claimed { client, connection, session, at: cursor } => {
-                return self.members.claim(client, connection, session, cursor, at);
+            Fact::Closed { session } => self.members.close(session),
+            Fact::RoomAnswered { session, channel, is_in } => {
+                return self.members.s1_a_change_is_made(session, channel, is_in);
+            }
+            Fact::TurnedAway { connection, entries } => {
+                return Members::s19_nothing_before_it_is_in(connection, entries);
+            }
+            Fact::Claimed { client, connection, session, cursor, contests } => {
+                let claim =
+                    member::Claim { connection, client, session, at: None, since: at, is_too_late: false };
+                return self.members.claim(claim, cursor, contests, &self.logs, expired);
             }
             Fact::Seated { connection, session, resumed } => {
                 return self.members.admit(connection, session, resumed, at, &self.logs, &self.rules);
@@ -356,9 +357,8 @@ impl Judge {
             }
             Fact::Received(received) => {
                 self.sessions.s14_one_live_connection(received.connection, received.left)?;
-                let message = received.message;
-                let place = self.messages.channel_of(message).zip(self.place_of(message));
-                return self.members.receive(&received, place, &self.logs, expired);
+                let channel = self.messages.channel_of(received.message);
+                return self.members.receive(&received, channel, &self.logs, expired);
             }
             Fact::Told(told) => return self.members.tell(&told, &self.logs, expired),
             _ => {}

@@ -7,7 +7,7 @@ use super::{
     links::{End, Side},
     players::Who,
 };
-use crate::sim::{ClientId, Fact, Invariant, judge::Verdict, link::Weather, setup};
+use crate::sim::{ClientId, Fact, Invariant, judge::Verdict, link::Weather, setup, stock::Stock};
 
 /// From one look to the next.
 const EVERY: Duration = Duration::from_millis(100);
@@ -20,7 +20,12 @@ impl World<'_> {
         self.plan.weather = Weather::fair(self.plan.weather.latency);
         self.log.failures = 0;
         self.log.slow_until = self.now;
-        for ghost in self.ghosts.iter().map(|ghost| ghost.connection).collect::<Vec<_>>() {
+        self.banned = 0;
+        if let Some(disk) = &self.disk {
+            disk.heal();
+        }
+        let copies = self.copies.iter().filter_map(Stock::connection);
+        for ghost in self.ghosts.iter().map(|ghost| ghost.connection).chain(copies).collect::<Vec<_>>() {
             self.end_ghost(ghost);
         }
         for player in &mut self.players {
@@ -45,6 +50,7 @@ impl World<'_> {
 
     /// Whether everything has come to its end.
     pub(super) fn check_convergence(&mut self) -> Verdict {
+        self.nudge_stock_clients();
         if !self.is_settled() {
             self.enter(EVERY, Task::Check);
             return Ok(());
@@ -88,7 +94,9 @@ impl World<'_> {
         for client in 0..self.players.len() {
             for channel in 0..self.plan.channels {
                 let last = self.judge.last_that_expired(client as ClientId, channel, self.now);
-                if let (Who::Stock(_), Some(through)) = (&self.players[client].who, last) {
+                if let (Who::Stock(_), Some(through), false) =
+                    (&self.players[client].who, last, self.plan.recovers)
+                {
                     self.hear(Fact::Skipped { to: client as ClientId, channel, after: 0, through });
                 }
             }

@@ -23,6 +23,10 @@ impl World<'_> {
                 return self.check(found);
             }
             self.schedule_log();
+            if !self.process.is_powered() {
+                let verdict = self.restart();
+                self.check(verdict);
+            }
             let mut moved = false;
             while let Some(connection) = self.process.poll_touched() {
                 moved = true;
@@ -56,14 +60,15 @@ impl World<'_> {
     }
 
     /// L4 is a promise of connections that were begun when everything was well.
-    fn is_promised(&self, connection: u32) -> bool {
+    pub(super) fn is_promised(&self, connection: u32) -> bool {
         self.healed_from.is_some_and(|first| connection >= first)
     }
 
     fn schedule_log(&mut self) {
         loop {
             let pace = self.pace();
-            let scheduled = self.process.schedule(self.now, pace);
+            let now = self.clock();
+            let scheduled = self.process.schedule(now, pace, &mut self.sockets.members, &mut self.facts);
             if scheduled == 0 {
                 return;
             }
@@ -76,7 +81,7 @@ impl World<'_> {
 
     fn fan_out(&mut self, outgoing: Outgoing) {
         match outgoing {
-            Outgoing::Committed(committed) => self.sockets.fan_out(&committed),
+            Outgoing::Session(event) => self.session_event(event),
             Outgoing::Emitted(channel, message) => self.sockets.emit(&channel, &message),
             Outgoing::Published(publish, result) => self.sockets.published(self.now, publish, result),
         }
@@ -110,9 +115,14 @@ impl World<'_> {
                 }
             }
             Dialect::SocketIo => {
+                let mut sent = false;
                 while !self.links[place].down.is_full() {
                     let Some(cargo) = self.sockets.poll_frame(id) else { break };
                     self.send(place, Side::Server, cargo);
+                    sent = true;
+                }
+                if sent {
+                    self.read_on_for(id);
                 }
                 self.block(place);
                 self.links[place].due = self.sockets.poll_timeout(id);

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use tenfour_broker::recovery::Departure;
 use tenfour_delivery::time::Instant;
 use tenfour_session::native::Input;
 
@@ -10,7 +11,7 @@ use crate::sim::{
     ClientId, ConnectionId, Fact, Left,
     link::{Cargo, Kind, Pipe, Weather},
     options::Dialect,
-    sockets::{Asked, Told},
+    sockets::Asked,
 };
 
 /// A connection between a client and the server.
@@ -137,9 +138,15 @@ impl World<'_> {
             }
             (Side::Server, Cargo::Bytes(bytes)) => {
                 let now = self.clock();
-                self.process.handle_input(now, connection, Input::Bytes(bytes), &mut self.facts);
+                self.process.handle_input(
+                    now,
+                    connection,
+                    Input::Bytes(bytes),
+                    &mut self.sockets.members,
+                    &mut self.facts,
+                );
             }
-            (Side::Client, Cargo::Text(text)) => self.stock_receives(place, text),
+            (Side::Client, Cargo::Text(text)) => self.stock_receives(place, text, parcel.left),
             (Side::Client, Cargo::Bytes(bytes)) => {
                 self.client_input(place, Input::Bytes(bytes), Some(parcel.left));
             }
@@ -161,7 +168,7 @@ impl World<'_> {
         match dialect {
             Dialect::Native(_) => {
                 let now = self.clock();
-                self.process.handle_session_timeout(now, id, &mut self.facts);
+                self.process.handle_session_timeout(now, id, &mut self.sockets.members, &mut self.facts);
             }
             Dialect::SocketIo => {
                 let asked = self.sockets.handle_timeout(self.now, id);
@@ -195,10 +202,14 @@ impl World<'_> {
         match dialect {
             Dialect::Native(_) => {
                 let now = self.clock();
-                self.process.handle_input(now, id, Input::Closed, &mut self.facts);
-                self.process.remove(now, id, &mut self.facts);
+                self.process.handle_input(now, id, Input::Closed, &mut self.sockets.members, &mut self.facts);
+                self.process.remove(now, id, &mut self.sockets.members, &mut self.facts);
             }
-            Dialect::SocketIo => self.sockets.remove(self.now, id),
+            Dialect::SocketIo => {
+                let asked = self.sockets.close(self.now, id);
+                self.handle(asked);
+                self.sockets.remove(id);
+            }
         }
         self.facts.push(Fact::Parted { connection: id });
     }
@@ -264,7 +275,7 @@ impl World<'_> {
         match (server_end, dialect) {
             (End::Open, Dialect::Native(_)) => {
                 let now = self.clock();
-                self.process.handle_input(now, id, input, &mut self.facts);
+                self.process.handle_input(now, id, input, &mut self.sockets.members, &mut self.facts);
             }
             (End::Open, Dialect::SocketIo) => {
                 let asked = self.sockets.blocked(self.now, id, input == Input::WriteBlocked);
@@ -291,30 +302,30 @@ impl World<'_> {
                         self.join(connection, client);
                     }
                 }
-                Asked::Publish(connection, reply, channel, letter) => {
+                Asked::Arrives(connection, claim) => self.arrives(connection, claim),
+                Asked::Room(change) => self.change_room(change),
+                Asked::Leaves(connection) => self.depart(connection, Departure::Left),
+                Asked::Departs(connection) => self.depart(connection, Departure::Lost),
+                Asked::Publish(connection, reply, key, channel, letter) => {
                     let name = crate::sim::client::channel_name(channel);
-                    match self.process.publish(now, &name, letter, &mut self.facts) {
+                    match self.process.publish(
+                        now,
+                        &name,
+                        letter,
+                        key,
+                        &mut self.sockets.members,
+                        &mut self.facts,
+                    ) {
                         Some(publish) => self.sockets.wait_for(publish, connection, reply),
                         None => self.sockets.answer(self.now, connection, reply, Err(())),
                     }
                 }
                 Asked::Emit(channel, letter) => {
                     let name = crate::sim::client::channel_name(channel);
-                    self.process.emit(now, &name, letter, &mut self.facts);
+                    self.process.emit(now, &name, letter, &mut self.sockets.members, &mut self.facts);
                 }
             }
         }
-    }
-
-    pub(super) fn told(&mut self, connection: ConnectionId, client: ClientId, told: Told) {
-        let fact = match told {
-            Told::Publication(message) => return self.heard_in_order(connection, client, message),
-            Told::Heard(message) => Fact::Heard { by: client, message },
-            Told::Acked(message, epoch, offset) => Fact::Acked { by: client, message, epoch, offset },
-            Told::Rejected(message) => Fact::Rejected { by: client, message, conflict: false },
-            Told::Forgotten(message) => Fact::Forgotten { message },
-        };
-        self.facts.push(fact);
     }
 
     /// How long it may take to resume, now that nothing goes wrong: two round trips, and what the log takes.

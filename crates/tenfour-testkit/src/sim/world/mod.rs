@@ -3,13 +3,14 @@
 mod converge;
 mod flush;
 mod links;
+mod members;
 mod players;
 mod power;
 mod troubles;
 
 use core::{cmp::Reverse, time::Duration};
 use std::{
-    collections::{BinaryHeap, VecDeque},
+    collections::{BTreeMap, BinaryHeap, VecDeque},
     sync::Arc,
 };
 
@@ -18,21 +19,27 @@ use tenfour_delivery::{
     time::{Instant, Now, WallTime},
 };
 use tenfour_log::Memory;
+use tenfour_node::Claim;
+
+use crate::disk::FaultyDisk;
 
 use self::{
     links::{Link, Side},
     players::{Ghost, Player},
 };
 use super::{
-    Broken, ChannelId, ClientId, Fact, Fault, Faults, Happening, Judge, Options, Report, Rng, Violation,
+    Broken, ChannelId, ClientId, ConnectionId, Fact, Fault, Faults, Happening, Invariant, Judge, Options,
+    Report, Rng, Violation,
     client::Client,
+    drive::OnDisk,
     judge::Verdict,
     ledger::{Fate, Pace, Store},
-    options::Plan,
+    options::{Medium, Plan},
     report::TraceHash,
     server::{Process, Survival},
     setup,
     sockets::Sockets,
+    stock::Stock,
 };
 
 /// Everything that there is.
@@ -53,8 +60,18 @@ pub(crate) struct World<'a> {
     session: Arc<tenfour_session::native::Config>,
     process: Process<Box<dyn Store>>,
     sockets: Sockets,
+    /// What the connections claim that are not let in yet.
+    arrivals: BTreeMap<ConnectionId, Option<Claim>>,
+    /// Bit for bit the clients that are not let in.
+    banned: u64,
+    /// What the log is on, if it is on a disk.
+    disk: Option<Arc<FaultyDisk>>,
+    /// Whether somebody is about to open a log that has failed.
+    reopening: bool,
     players: Vec<Player>,
     ghosts: Vec<Ghost>,
+    /// The same of stock clients.
+    copies: Vec<Stock>,
     /// Copies of clients that have not appeared yet.
     lurking: VecDeque<Box<Client>>,
     links: Vec<Link>,
@@ -65,6 +82,8 @@ pub(crate) struct World<'a> {
     entries: u64,
     log: LogWeather,
     phase: Phase,
+    /// How many steps there were since the clock moved.
+    at_once: u32,
     /// The first connection that was begun after everything had healed.
     healed_from: Option<u32>,
 }
@@ -115,6 +134,13 @@ enum Task {
     Notice(u32, Side),
     Haunt,
     EndGhost(u32),
+    /// What the server's application decides of a connection of this process.
+    LetIn(u32, u64),
+    SetUp(u32, u64),
+    /// The disk has room again.
+    Freed,
+    /// A log that has failed is opened again.
+    Reopen,
     Gone,
     Heal,
     Check,
@@ -131,6 +157,9 @@ enum Next {
     Task,
 }
 
+/// More steps than any world takes in one moment.
+const ENDLESS: u32 = 100_000;
+
 /// The calendar at the world's beginning: in the year 2001, so that it can jump back.
 const CALENDAR: u64 = 1_000_000_000_000;
 
@@ -139,7 +168,16 @@ impl<'a> World<'a> {
         let mut rng = Rng::new(seed);
         let plan = Plan::draw(&mut rng, options);
         let settings = Arc::new(setup::settings(&plan));
-        let log = Box::new(Memory::new(Epoch::new(1), settings.retention.clone()));
+        let disk = (plan.medium == Medium::Disk).then(|| Arc::new(FaultyDisk::new(seed)));
+        let retention = settings.retention.clone();
+        let log: Box<dyn Store> = match &disk {
+            Some(disk) => Box::new(OnDisk::open(disk, 1, retention).expect("nothing was written to it")),
+            None => Box::new(Memory::new(Epoch::new(1), retention)),
+        };
+        let mut sockets = Sockets::new(setup::sockets(&plan), plan.recovers);
+        let now = Now { mono: Instant::ZERO, wall: WallTime::from_unix_millis(CALENDAR) };
+        let process = Process::new(settings.clone(), 1, now, log, &mut sockets.members);
+        let process = process.expect("a log that is empty can be read");
         let mut world = Self {
             seed,
             now: Instant::ZERO,
@@ -153,10 +191,15 @@ impl<'a> World<'a> {
             broken: None,
             facts: Vec::new(),
             session: setup::client_session(&plan),
-            process: Process::new(settings, 1, log),
-            sockets: Sockets::new(setup::sockets(&plan)),
+            process,
+            sockets,
+            arrivals: BTreeMap::new(),
+            banned: 0,
+            disk,
+            reopening: false,
             players: Vec::new(),
             ghosts: Vec::new(),
+            copies: Vec::new(),
             lurking: VecDeque::new(),
             links: Vec::new(),
             connections: 0,
@@ -165,6 +208,7 @@ impl<'a> World<'a> {
             entries: 0,
             log: LogWeather::default(),
             phase: Phase::Faults,
+            at_once: 0,
             healed_from: None,
             plan,
         };
@@ -208,6 +252,11 @@ impl<'a> World<'a> {
 
     fn step(&mut self) {
         let Some((at, next)) = self.next() else { return self.give_up() };
+        self.at_once = if at > self.now { 0 } else { self.at_once + 1 };
+        if self.at_once > ENDLESS {
+            let found = Invariant::L6.broken("something is due again and again, and time stands still");
+            return self.check(found);
+        }
         self.now = self.now.max(at);
         self.events += 1;
         let verdict = match next {
@@ -229,19 +278,22 @@ impl<'a> World<'a> {
             }
             Next::Server => {
                 let now = self.clock();
-                self.process.handle_timeout(now, &mut self.facts);
+                self.process.handle_timeout(now, &mut self.sockets.members, &mut self.facts);
                 Ok(())
             }
             Next::Log => {
                 let now = self.clock();
-                self.process.answer(now, &mut self.facts).and_then(|survival| match survival {
-                    Survival::Lives => Ok(()),
-                    Survival::Died => self.restart(),
+                self.process.answer(now, &mut self.sockets.members, &mut self.facts).and_then(|survival| {
+                    match survival {
+                        Survival::Lives => Ok(()),
+                        Survival::Died => self.restart(),
+                    }
                 })
             }
             Next::Task => self.do_task(),
         };
         self.check(verdict);
+        self.watch_over_log();
         self.flush();
     }
 
@@ -283,6 +335,11 @@ impl<'a> World<'a> {
             Task::Notice(connection, side) => self.notice(connection, side),
             Task::Haunt => self.appear(),
             Task::EndGhost(connection) => self.end_ghost(connection),
+            Task::LetIn(connection, life) => self.let_in(connection, life),
+            Task::SetUp(connection, life) => self.set_up(connection, life),
+            Task::Freed => self.free_disk(),
+            Task::Reopen if self.process.has_failed() => return self.restart(),
+            Task::Reopen => {}
             Task::Gone => return self.check_nothing_is_left(),
             Task::Heal => self.heal(),
             Task::Check => return self.check_convergence(),
@@ -343,8 +400,9 @@ impl<'a> World<'a> {
 
     /// How the log takes what is asked of it now.
     fn pace(&mut self) -> Pace {
-        let (mut append, read) =
-            (self.plan.commit, self.chance.log.duration(&(Duration::ZERO..=self.plan.commit)));
+        let mut append = self.plan.commit;
+        let read = self.chance.log.duration(&(Duration::ZERO..=self.plan.commit));
+        let read = (!self.plan.reads_at_once).then_some(read);
         if self.now < self.log.slow_until {
             append += self.chance.log.duration(&SLOW_COMMIT);
         }

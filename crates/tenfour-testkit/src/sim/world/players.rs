@@ -2,16 +2,15 @@
 
 use core::time::Duration;
 
-use bytes::Bytes;
 use tenfour_delivery::time::Instant;
 use tenfour_session::native::Input;
 
 use super::{Task, World, links::Owner};
 use crate::sim::{
-    ChannelId, ClientId, ConnectionId, Delivered, Fact, Fault, Left, MessageId, Start,
+    ChannelId, ClientId, ConnectionId, Fact, Fault, Left, MessageId, Start,
     client::{Client, LastWrite, NextLife},
     options::Dialect,
-    sockets::{Stock, Told},
+    stock::{JOIN, LEAVE, Stock},
 };
 
 /// A client with its application.
@@ -28,7 +27,7 @@ pub(super) struct Player {
 
 pub(super) enum Who {
     Native(Box<Client>),
-    Stock(Stock),
+    Stock(Box<Stock>),
 }
 
 /// A copy of a client that asks for the same session. What it sees nobody else sees.
@@ -53,7 +52,7 @@ impl World<'_> {
                 let wishes = (0..self.plan.channels).map(|_| self.wish()).collect();
                 Who::Native(Box::new(Client::new(client, kind, wishes)))
             }
-            Dialect::SocketIo => Who::Stock(Stock::new()),
+            Dialect::SocketIo => Who::Stock(Box::new(Stock::new())),
         };
         let (due, slow_until) = (None, Instant::ZERO);
         self.players.push(Player {
@@ -122,6 +121,7 @@ impl World<'_> {
         let (is_emit, is_request) =
             (self.chance.players.happens(EMITS), self.chance.players.happens(REQUESTS));
         let changes = self.chance.players.happens(CHANGES);
+        let is_keyed = self.chance.players.happens(500_000);
         let ttl = self.ttl();
         let message = self.messages.len() as MessageId;
         let now = self.now;
@@ -146,13 +146,18 @@ impl World<'_> {
                 }
                 has_room
             }
+            Who::Stock(stock) if self.plan.recovers && is_request => {
+                let verb = if is_keyed { JOIN } else { LEAVE };
+                stock.change_room(verb, channel);
+                false
+            }
             Who::Stock(stock) if is_emit => {
                 let sent = stock.emit(message, channel);
                 self.facts.extend(sent.then_some(Fact::Emitted { message }));
                 sent
             }
             Who::Stock(stock) => {
-                let sent = stock.publish(message, channel);
+                let sent = stock.say(message, channel, is_keyed);
                 let offered = Fact::Offered { by: client, message, channel, ttl: None };
                 self.facts.extend(sent.then_some(offered));
                 sent
@@ -160,6 +165,9 @@ impl World<'_> {
         };
         if sent {
             self.messages.push(channel);
+        }
+        if changes && self.plan.recovers {
+            self.say_goodbye(client);
         }
         self.flush_client(client);
     }
@@ -233,72 +241,11 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn stock_receives(&mut self, place: usize, text: Bytes) {
-        let (connection, client) = (self.links[place].id, self.links[place].client);
-        if let Who::Stock(stock) = &mut self.players[usize::from(client)].who
-            && stock.connection() == Some(connection)
-        {
-            let told = stock.receive(text);
-            if let Some(told) = told {
-                self.told(connection, client, told);
-            }
-            self.flush_client(client);
-        }
-    }
-
-    pub(super) fn stock_disconnected(&mut self, client: ClientId) {
-        if let Who::Stock(stock) = &mut self.players[usize::from(client)].who {
-            for told in stock.disconnect() {
-                if let Told::Forgotten(message) = told {
-                    self.facts.push(Fact::Forgotten { message });
-                }
-            }
-            for channel in 0..self.plan.channels {
-                self.facts.push(Fact::Unsubscribed { by: client, channel });
-            }
-        }
-        self.come_back(client);
-    }
-
     /// A client that is not connected tries again in a while.
     pub(super) fn come_back(&mut self, client: ClientId) {
         if !core::mem::replace(&mut self.players[usize::from(client)].is_connecting, true) {
             self.reconnect_after(client);
         }
-    }
-
-    /// A stock client is in: from now on it gets what comes on all channels.
-    pub(super) fn join(&mut self, connection: ConnectionId, client: ClientId) {
-        let epoch = self.process.epoch();
-        for channel in 0..self.plan.channels {
-            self.sockets.join(connection, channel);
-            let after = self.process.head(channel);
-            self.facts.push(Fact::Unsubscribed { by: client, channel });
-            let start = Start::Live;
-            self.facts.push(Fact::Subscribed { by: client, channel, start, epoch, after });
-        }
-    }
-
-    /// A stock client sees no offsets: it is as if it had seen the one where the log has the message. Nor is it told what
-    /// expired: that it was not owed the judge sees for itself.
-    pub(super) fn heard_in_order(&mut self, connection: ConnectionId, to: ClientId, message: MessageId) {
-        let channel = self.messages.get(message as usize).copied().unwrap_or_default();
-        let (epoch, offset) = (self.process.epoch(), self.judge.place_of(message).unwrap_or(u64::MAX));
-        self.not_owed(to, channel, offset.saturating_sub(1));
-        self.facts.push(Fact::Delivered(Delivered {
-            to,
-            connection,
-            channel,
-            epoch,
-            offset,
-            message,
-            left: None,
-        }));
-    }
-
-    /// A stock client will get nothing more up to here.
-    pub(super) fn not_owed(&mut self, to: ClientId, channel: ChannelId, through: u64) {
-        self.facts.push(Fact::Skipped { to, channel, after: 0, through });
     }
 
     /// A client's process dies.
@@ -308,7 +255,7 @@ impl World<'_> {
             LastWrite::Lost => Fault::CrashLosingWrite,
         });
         let player = &mut self.players[usize::from(client)];
-        let Who::Native(native) = &mut player.who else { return self.stock_disconnected(client) };
+        let Who::Native(native) = &mut player.who else { return self.stock_crashes(client) };
         let next = match self.chance.players.happens(NEW_LIVES) {
             true => NextLife::OfTheProducerToo,
             false => NextLife::OfTheProcess,

@@ -60,6 +60,9 @@ impl World<'_> {
             }
             Trouble::Revocation => self.revoke(),
             Trouble::Forgery => self.forge(),
+            Trouble::PowerCut => self.cut_power(),
+            Trouble::DiskFull => self.fill_disk(),
+            Trouble::SyncFailure => self.fail_sync(),
         }
         Ok(())
     }
@@ -185,7 +188,14 @@ impl World<'_> {
     /// A copy of a client, with all that it knows, asks for its session: at once, or when much of it may not hold any more.
     fn haunt(&mut self) {
         let client = self.some_client();
-        let Who::Native(native) = &self.players[usize::from(client)].who else { return };
+        let Who::Native(native) = &self.players[usize::from(client)].who else {
+            if let Some(connection) = self.haunt_as_stock(client) {
+                self.faults.count(Fault::DoubleClaim);
+                let after = self.chance.troubles.duration(&HAUNTING);
+                self.enter(after, Task::EndGhost(connection));
+            }
+            return;
+        };
         if !native.is_welcome() {
             return;
         }
@@ -215,6 +225,7 @@ impl World<'_> {
 
     pub(super) fn end_ghost(&mut self, connection: u32) {
         self.ghosts.retain(|ghost| ghost.connection != connection);
+        self.copies.retain(|copy| copy.connection() != Some(connection));
         let Some(place) = self.place_of(connection) else { return };
         self.links[place].client_end = End::Gone;
         self.links[place].kill();
@@ -224,10 +235,11 @@ impl World<'_> {
     /// A client may not read a channel any more, from its next connection on.
     fn revoke(&mut self) {
         let client = self.some_client();
-        if !matches!(self.plan.clients[usize::from(client)], Dialect::Native(_)) {
+        self.faults.count(Fault::Revocation);
+        if self.plan.clients[usize::from(client)] == Dialect::SocketIo {
+            self.banned ^= 1 << client;
             return;
         }
-        self.faults.count(Fault::Revocation);
         let channel = self.chance.troubles.up_to(u32::from(self.plan.channels) - 1) as u8;
         self.process.denied[usize::from(client)] |= 1 << channel;
         self.facts.push(Fact::Granted { client, channel, may_read: false });
@@ -261,7 +273,7 @@ impl World<'_> {
         // It arrives at once, between two others: what is under way on a stream is whole frames only at its end.
         if self.links[place].up.is_empty() {
             let input = tenfour_session::native::Input::Bytes(ack);
-            self.process.handle_input(now, connection, input, &mut self.facts);
+            self.process.handle_input(now, connection, input, &mut self.sockets.members, &mut self.facts);
             self.facts.push(Fact::Forged { connection, forgery: Forgery::Acknowledgement });
             self.flush_server_end(place);
         }
