@@ -39,9 +39,14 @@ pub(crate) struct Judge {
     epoch: Option<Epoch>,
     /// What was acknowledged or read at some time. None of it may change, and no offset may be given again.
     shown: BTreeMap<Offset, Entry>,
+    /// Those of them that were committed, as their successors prove, and trimmed before they were seen: what stood before
+    /// them is a guess.
+    unseen: BTreeSet<Offset>,
     /// What need not be there any more, by channel.
     may_go: BTreeSet<(ByteString, Offset)>,
     released: BTreeMap<ByteString, Offset>,
+    /// Whether channels without entries may be forgotten.
+    forgets: bool,
     /// Appends without an answer, in their order.
     pending: VecDeque<(Ticket, Vec<Record>)>,
     /// Appends of which nobody knows yet whether the log has them, in their order.
@@ -51,9 +56,11 @@ pub(crate) struct Judge {
 impl Judge {
     pub(crate) fn new(retention: Retention) -> Self {
         Self {
+            forgets: retention.channels < CHANNELS.len(),
             retention,
             epoch: None,
             shown: BTreeMap::new(),
+            unseen: BTreeSet::new(),
             may_go: BTreeSet::new(),
             released: BTreeMap::new(),
             pending: VecDeque::new(),
@@ -64,6 +71,11 @@ impl Judge {
     /// The channel's newest entry that the log showed, but for so many.
     pub(crate) fn newest(&self, channel: &str, skipped: usize) -> Option<Offset> {
         self.of(channel).rev().map(|entry| entry.offset).nth(skipped)
+    }
+
+    /// The disk may refuse to have written down which channels there were.
+    pub(crate) fn troubled(&mut self) {
+        self.forgets = true;
     }
 
     pub(crate) fn asked(&mut self, ticket: Ticket, records: Vec<Record>) {
@@ -124,7 +136,7 @@ impl Judge {
             let (named, before) = (entry.previous.get(place), self.head(name));
             // A channel that was forgotten begins anew, somewhere after what it had.
             let is_true = named == Some(&before)
-                || self.forgets() && named > Some(&before) && named < Some(&entry.offset);
+                || self.forgets && named > Some(&before) && named < Some(&entry.offset);
             ensure!(is_true, "{entry:?} names {named:?} in {name:?}, where {before} was before");
         }
         self.shown.insert(entry.offset, entry);
@@ -138,7 +150,10 @@ impl Judge {
         ensure!(log.epoch() == epoch, "the epoch {epoch} became {}", log.epoch());
         let mut unknown = VecDeque::new();
         for entry in read_all(log, &[])?.0 {
-            match self.shown.get(&entry.offset) {
+            let seen_now = self.unseen.remove(&entry.offset);
+            match self.shown.get_mut(&entry.offset) {
+                // What was trimmed may be back after a crash.
+                Some(guess) if seen_now && guess.record == entry.record => *guess = entry,
                 Some(shown) => ensure!(*shown == entry, "{shown:?} became {entry:?}"),
                 None => unknown.push_back(entry),
             }
@@ -156,7 +171,10 @@ impl Judge {
                 let entry = match unknown.pop_front_if(|entry| entry.offset == next) {
                     Some(entry) => entry,
                     // Committed, and already trimmed: whether that may be is seen below.
-                    None => Entry { offset: next, previous: self.previous(&record), record: record.clone() },
+                    None => {
+                        self.unseen.insert(next);
+                        Entry { offset: next, previous: self.previous(&record), record: record.clone() }
+                    }
                 };
                 ensure!(entry.record == record, "{record:?} became {entry:?}");
                 self.show(entry)?;
@@ -189,7 +207,7 @@ impl Judge {
         let (read, first) = read_all(log, &[name])?;
         ensure!(first.history == history, "{name:?}: {:?} in a page, {history:?}", first.history);
         let head = self.head(name);
-        let is_forgotten = self.forgets() && history.trimmed == history.head && history.head > head;
+        let is_forgotten = self.forgets && history.trimmed == history.head && history.head > head;
         ensure!(history.head == head || is_forgotten, "the head of {name:?} is {}, not {head}", history.head);
         ensure!(history.trimmed <= history.head, "{name:?} has {history:?}");
         let (gone, held): (Vec<&Entry>, Vec<&Entry>) =
@@ -221,10 +239,6 @@ impl Judge {
             }
         }
         Ok(read.into_iter().map(|entry| entry.offset).collect())
-    }
-
-    fn forgets(&self) -> bool {
-        self.retention.channels < CHANNELS.len()
     }
 
     fn last(&self) -> Offset {
@@ -264,7 +278,7 @@ impl Judge {
                 let leaves = match is_pinned(name) {
                     true => self.released.get(name).is_some_and(|through| offset <= through),
                     // A channel may be forgotten with all that it had.
-                    false if self.forgets() => true,
+                    false if self.retention.channels < CHANNELS.len() => true,
                     false => {
                         let mut of = later().filter(|later| later.record.channels.contains(name));
                         leaves_all || is_over(self.retention.channel, &mut of)

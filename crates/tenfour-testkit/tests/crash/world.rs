@@ -136,6 +136,7 @@ impl<S: Subject> World<S> {
 
     fn trouble(&mut self) {
         (self.is_troubled, self.was_troubled) = (true, true);
+        self.judge.troubled();
     }
 
     fn heal(&mut self) {
