@@ -3,6 +3,9 @@
 //! A session is owed every entry of a room that was committed while it was in that room, in one order over all rooms. The cursor is the
 //! client's own: the last that its application handled.
 
+#[cfg(test)]
+mod tests;
+
 use core::time::Duration;
 
 use tenfour_delivery::{
