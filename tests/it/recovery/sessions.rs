@@ -220,6 +220,35 @@ async fn the_newest_connection_wins_and_not_the_slowest_middleware() {
     client.expect_silence().await;
 }
 
+/// What the application knows of a client now goes before what it knew when the client was here last.
+#[tokio::test(flavor = "multi_thread")]
+async fn data_that_a_middleware_sets_again_is_the_sessions() {
+    let namespace = news()
+        .middleware(|socket: Socket, tenfour::Auth(auth): tenfour::Auth<serde_json::Value>| async move {
+            let before: Option<u64> = socket.data().unwrap();
+            if let Some(data) = auth.get("data").and_then(serde_json::Value::as_u64) {
+                socket.set_data(&(data + before.unwrap_or_default())).await.unwrap();
+            }
+            Ok::<_, ConnectError>(())
+        })
+        .on("data", async |socket: Socket| -> HandlerResult<Option<u64>> { Ok(socket.data()?) });
+    let folder = tempfile::tempdir().unwrap();
+    let server = TestServer::start(quiet().namespace(namespace).data(folder.path())).await;
+    let mut client = Returning { auth: "\"data\":1,".into(), ..Returning::default() };
+    for (auth, expected) in [("\"data\":1,", "1"), ("\"data\":5,", "6"), ("", "6")] {
+        client.auth = auth.into();
+        client.connect(&server).await.unwrap();
+        let connection = client.client.as_mut().unwrap();
+        // Replaced when that is committed.
+        soon("its data", async {
+            while connection.request("/", 1, "data", "").await.unwrap().json() != expected {}
+        })
+        .await;
+        client.cut();
+        server.connections(0).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_left_for_good_is_not_waited_for() {
     for goodbye in ["41", "42[\"bye\"]", "4nonsense"] {
