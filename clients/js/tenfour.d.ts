@@ -4,9 +4,8 @@
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json | undefined };
 
 /**
- * What is wrapped: a socket of socket.io-client 4, or anything with what is used of one. Without `io`, `cut` has to end
- * the connection as a lost network does, so that the socket comes back. Of what the stock client's types keep private, its
- * `nsp` is read, and its `_pid`: the session's secret, which the server answers to CONNECT where sessions are recovered.
+ * What is wrapped: a socket of socket.io-client 4, or anything with what is used of one. Without `io`, `welcome` is what the server
+ * answered to CONNECT, and `cut` has to end the connection as a lost network does, so that the socket comes back.
  */
 export interface SocketLike {
   readonly connected: boolean;
@@ -14,6 +13,7 @@ export interface SocketLike {
   /** Set by `reliable` to a function that adds `pid` and `offset` to what was there. */
   auth: object | ((answer: (data: object) => void) => void);
   io?: unknown;
+  welcome?: { pid?: string; tenfour?: { dedup_ms?: number } };
   on(event: "connect" | "disconnect", listener: () => void): unknown;
   off(event: "connect" | "disconnect", listener: () => void): unknown;
   onAny(listener: (event: string, ...args: any[]) => void): unknown;
@@ -200,7 +200,7 @@ export interface Reliable<S = SocketLike> extends EventTarget {
   removeEventListener<K extends keyof ReliableEventMap>(type: K, listener: (event: ReliableEventMap[K]) => void): void;
 }
 
-/** Wraps `socket`, which must not have begun to connect. */
+/** Wraps `socket`, which must not have begun to connect: create it with `autoConnect: false`, and connect it then. */
 export function reliable<S extends SocketLike>(socket: S, options?: Options): Reliable<S>;
 
 export function memoryOutbox(limits?: Limits): Outbox;

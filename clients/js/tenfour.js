@@ -56,8 +56,8 @@ class Reliable extends EventTarget {
 
   constructor(socket, options = {}) {
     super();
-    if (socket.connected || (socket.active && socket.io?.engine?.readyState === "open")) {
-      throw new Error("the socket connects already: create it with { autoConnect: false }, and connect when it is wrapped");
+    if (socket.connected || socket.active) {
+      throw new Error("the socket connects already: create it with { autoConnect: false }, and connect it when it is wrapped");
     }
     const name = options.name ?? `${socket.io?.uri ?? ""}${socket.nsp ?? ""}`;
     const settings = { ...DEFAULTS, outbox: usualOutbox(name), cursor: usualCursor(name), ...options };
@@ -153,13 +153,12 @@ class Receiver {
       typeof auth === "function" ? auth.call(socket, send) : send(auth);
     };
     const take = (event, ...args) => this.#take(event, args);
-    const meet = () => this.#meet();
     socket.onAny(take);
-    socket.on("connect", meet);
+    const deafen = onWelcome(socket, ({ pid }) => this.#meet(pid));
     this.#undo = () => {
       socket.auth = auth;
       socket.offAny(take);
-      socket.off("connect", meet);
+      deafen();
     };
   }
 
@@ -187,8 +186,7 @@ class Receiver {
    * Looks which session this connection has. One that we did not ask for begins with `tenfour:lost` if we asked for
    * another: until that is here, what we claim stays the same, or a cut in between would swallow it.
    */
-  #meet() {
-    const pid = this.#socket._pid;
+  #meet(pid) {
     this.recovered = pid !== undefined && pid === this.#claimed?.pid;
     if (pid === this.#pid) return;
     this.#pid = pid;
@@ -200,7 +198,6 @@ class Receiver {
 
   #take(event, args) {
     if (this.#overflown) return;
-    this.#meet();
     const offset = this.#pid !== undefined && typeof args.at(-1) === "string" ? args.pop() : undefined;
     if (this.#queue.length >= this.#settings.backlog) {
       this.#overflown = true;
@@ -280,6 +277,7 @@ class Sender {
       this.#channel = new BroadcastChannel(shared);
       this.#channel.onmessage = ({ data }) => (data.key ? this.#report(data) : this.#work());
     }
+    const deafen = onWelcome(socket, ({ tenfour }) => (settings.dedup = tenfour?.dedup_ms ?? settings.dedup));
     const open = () => this.#open();
     const cease = () => this.#release();
     socket.on("connect", open);
@@ -287,9 +285,8 @@ class Sender {
     this.#undo = () => {
       socket.off("connect", open);
       socket.off("disconnect", cease);
+      deafen();
     };
-    // The stock client keeps of CONNECT's answer only what it knows.
-    socket.io?.on?.("packet", ({ nsp, data }) => nsp === socket.nsp && data?.tenfour && (settings.dedup = data.tenfour.dedup_ms));
   }
 
   emit(event, args) {
@@ -343,7 +340,6 @@ class Sender {
   /** Asks for the turn of the tab that sends; where tabs cannot agree, each sends, and the server knows repetitions. */
   #open() {
     this.#release();
-    this.#settings.dedup = this.#socket.tenfour?.dedup_ms ?? this.#settings.dedup;
     const { shared } = this.#settings.outbox;
     const asked = new AbortController();
     this.#release = () => {
@@ -642,7 +638,7 @@ function holdLock(locks, name) {
   });
 }
 
-/** Without locks (a page without TLS has none): who has it answers whoever asks; of two who ask the lesser number has it. */
+/** Without locks: who has it answers whoever asks; of two who ask the lesser number has it. */
 function holdChannel(name) {
   const channel = new BroadcastChannel(name);
   const number = Math.random();
@@ -670,13 +666,24 @@ function usualCursor(name) {
   return usualStorage() ? tabCursor(name) : memoryCursor();
 }
 
-/** The tab's; nothing where there is none, or it is forbidden. */
+/** The tab's, unless there is none, or it is forbidden. */
 function usualStorage() {
   try {
     return globalThis.sessionStorage;
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Calls `listener` with the server's answer to CONNECT, before any event. The stock client's bundles rename what is private;
+ * its manager tells each packet to its sockets, and to us first.
+ */
+function onWelcome(socket, listener) {
+  const hear = ({ type, nsp, data }) => type === 0 && nsp === socket.nsp && listener(data ?? {});
+  const [source, event, heard] = socket.io ? [socket.io, "packet", hear] : [socket, "connect", () => listener(socket.welcome)];
+  source.on(event, heard);
+  return () => source.off(event, heard);
 }
 
 /** As a lost network does: the session stays, and the socket comes back. */

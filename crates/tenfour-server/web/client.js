@@ -47,8 +47,7 @@ export class Connection extends EventTarget {
   retryAt = 0;
   auth;
   /** What the server answered to CONNECT: the session's secret, and what else it says of itself. */
-  _pid;
-  tenfour;
+  welcome = {};
   #options;
   #heard = new Set();
   #pending = new Map();
@@ -191,7 +190,7 @@ export class Connection extends EventTarget {
     const data = json ? JSON.parse(json) : undefined;
     if (type === SOCKET.connect) {
       this.#failures = 0;
-      ({ pid: this._pid, tenfour: this.tenfour } = data);
+      this.welcome = data;
       this.#expect(this.#silence, "the server fell silent");
       this.#change("connected");
     } else if (type === SOCKET.event) {

@@ -87,7 +87,7 @@ export class FakeSocket {
   connected = false;
   auth = {};
   session;
-  _pid;
+  welcome = {};
   nsp = "/";
   #server;
   #fault;
@@ -151,8 +151,7 @@ export class FakeSocket {
     this.session = pid;
     this.#travel("toClient", () => {
       this.connected = true;
-      this._pid = pid;
-      this.tenfour = { dedup_ms: dedupMs };
+      this.welcome = { pid, tenfour: { dedup_ms: dedupMs } };
       for (const listener of this.#listeners.connect) listener();
     });
   }
