@@ -229,7 +229,6 @@ fn small(keys: usize, span: u64) -> Config {
     Config { keys, span, append_answers: 2, ..Config::default() }
 }
 
-#[cfg(not(tenfour_mutants))]
 proptest! {
     /// S2, S21, S22, S23, B3.
     #[test]
