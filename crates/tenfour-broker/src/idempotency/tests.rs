@@ -128,8 +128,16 @@ impl World {
             // S22: no success for another event.
             (None, Begin::Conflict) => assert_ne!(self.answers[key].0, event),
             (None, Begin::Full) => {
-                let within = self.answers.values().filter(|(_, _, at)| self.age(*at) <= self.config.window);
-                assert!(self.open.len() + within.count() >= self.config.keys, "there is room");
+                let within =
+                    || self.answers.iter().filter(|(_, (_, _, at))| self.age(*at) <= self.config.window);
+                let bytes: usize = within()
+                    .map(|(key, (_, answer, _))| {
+                        key.as_str().len() + answer.as_ref().map_or(0, Body::byte_len)
+                    })
+                    .sum();
+                let is_full =
+                    self.open.len() + within().count() >= self.config.keys || bytes >= self.config.bytes;
+                assert!(is_full, "there is room");
             }
             (state, begin) => panic!("{begin:?} for {state:?}"),
         }
@@ -225,8 +233,8 @@ impl World {
     }
 }
 
-fn small(keys: usize, span: u64) -> Config {
-    Config { keys, span, append_answers: 2, ..Config::default() }
+fn small(keys: usize, bytes: usize, span: u64) -> Config {
+    Config { keys, bytes, span, append_answers: 2, ..Config::default() }
 }
 
 proptest! {
@@ -234,10 +242,11 @@ proptest! {
     #[test]
     fn an_event_is_answered_once_and_alike(
         keys in 2..6_usize,
+        bytes in 1..12_usize,
         span in 0..4_u64,
         steps in prop::collection::vec(steps(), 1..200),
     ) {
-        let mut world = World::new(small(keys, span));
+        let mut world = World::new(small(keys, bytes, span));
         for step in steps {
             world.step(step);
             let known = world.idempotency.len() + world.idempotency.open.len();
