@@ -146,4 +146,18 @@ mod tests {
         assert!(args.starts_with(r#"{"error":"the event has 11 binary values"#), "{args}");
         assert!(attachments.is_empty());
     }
+
+    #[test]
+    fn an_error_that_passes_says_when_to_come_again() {
+        let told = |error: HandlerError| {
+            let Reply::Failed(Body::Json { args, .. }) = HandlerResult::<()>::Err(error).into_reply() else {
+                panic!()
+            };
+            args.to_string()
+        };
+        let error = HandlerError::new("the disk is full");
+        assert_eq!(told(error.clone()), r#"{"error":"the disk is full"}"#);
+        let passes = error.retry_after(Duration::from_millis(1_500));
+        assert_eq!(told(passes), r#"{"error":"the disk is full","retry_after":1500}"#);
+    }
 }
