@@ -266,6 +266,8 @@ struct Sending {
     event: String,
     args: Vec<Value>,
     key: Option<String>,
+    /// Milliseconds after which nobody wants it any more.
+    ttl: Option<u64>,
     #[serde(default)]
     volatile: bool,
 }
@@ -338,6 +340,9 @@ async fn publish(
     let mut target = sending.target(control.everyone());
     if let Some(key) = sending.key.take() {
         target = target.key(key);
+    }
+    if let Some(ttl) = sending.ttl {
+        target = target.ttl(Duration::from_millis(ttl));
     }
     let receipt = target.publish_args(&sending.event, args).await.map_err(|error| refused(&error))?;
     Ok(Json(json!({ "offset": receipt.offset.get(), "duplicate": receipt.duplicate })))

@@ -353,6 +353,25 @@ test("o: when retention has passed the client, it is told what it lost, with cou
   assert.equal(lost.length, 1);
 });
 
+test("o: what expired while the client was away is told, at its place, and the rest is exact", async (t) => {
+  if (onReference) return; // nothing of its expires
+  const room = ownRoom();
+  const { socket, proxy } = await behindProxy(t, server, { auth: { rooms: [room] } });
+  const got = [];
+  socket.on("n", (n) => got.push(n));
+  socket.on("tenfour:lost", ({ count, exact, reason }) => got.push({ count, exact, reason }));
+  await away(proxy, socket, async () => {
+    await server.publish({ to: [room] }, "n", 1);
+    for (const n of [2, 3]) await server.publish({ to: [room], ttl: 50 }, "n", n);
+    await server.publish({ to: [room], ttl: 60_000 }, "n", 4);
+    await sleep(200); // what is under test is that time passes
+  });
+  await filled(got, 3);
+  await settled(server, socket);
+  assert.ok(socket.recovered);
+  assert.deepEqual(got, [1, { count: 2, exact: true, reason: "ttl" }, 4]);
+});
+
 test("p, q: what was published has its offset, and comes with it in a replay as it does live", async (t) => {
   const room = ownRoom();
   const { socket, proxy } = await behindProxy(t, server, { auth: { rooms: [room] } });
