@@ -361,6 +361,8 @@ impl Hub {
                     _ => {}
                 }
             }
+            // What is not appended any more is answered without the log.
+            self.collect(members);
             let Some((ticket, result)) = log.poll() else { break };
             self.committed(now, ticket, result, peers, members);
             if log.wants_checkpoint() {

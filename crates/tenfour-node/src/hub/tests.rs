@@ -295,6 +295,33 @@ fn what_was_lost_is_told_first() {
     assert_eq!(names(&wire.take()), [&*crate::LOST, "then"]);
 }
 
+/// Whoever waits for a change is told at once, also where nothing is appended for it.
+#[test]
+fn a_change_after_the_log_has_failed_is_answered_without_another_call() {
+    let mut world = World::new(true);
+    let (id, _, _, _) = world.connect(None);
+    world.join(id, "lobby");
+    let join = |world: &mut World, room: &str| {
+        let recovery = world.hub.recovery.as_mut().expect("sessions outlive connections here");
+        recovery.join(world.now, id, &room.into(), Away::Everything, &mut world.members).expect("it may")
+    };
+    let refused = join(&mut world, "first");
+    let Some(Effect::Append { ticket, .. }) = world.hub.poll_effect() else { panic!("it is appended") };
+    let failed = AppendError::Failed { reason: "no disk".into() };
+    world.hub.committed(world.now, ticket, Err(failed), &mut Nobody, &mut world.members);
+    world.settle();
+    let after = join(&mut world, "second");
+    world.settle();
+    let answered = |change: Change| {
+        world.events.iter().any(|event| {
+            let Event::Recovery(recovery::Event::Changed { change: told, result }) = event else { return false };
+            change == Change::Pending(*told) && result.is_err()
+        })
+    };
+    assert!(answered(refused));
+    assert!(answered(after));
+}
+
 /// Notes of sessions go with a checkpoint, but for those since the oldest answer that is remembered.
 #[test]
 fn notes_go_as_far_as_nobody_needs_them() {
