@@ -288,6 +288,9 @@ impl Socket {
     /// If there is no answer; the error tells whether the client may have got the message.
     pub async fn request(&self, message: &Message, timeout: Duration) -> Result<Body, RequestError> {
         let space = &self.inner.space;
+        if !self.has_joined() {
+            return Err(RequestError::Disconnected);
+        }
         self.answered(
             space.open(timeout, |namespace, deadline| namespace.request_from(self.id(), message, deadline)),
         )
@@ -301,6 +304,9 @@ impl Socket {
     /// Those of [`request`](Self::request).
     pub async fn lasting_request(&self, message: &Message, timeout: Duration) -> Result<Body, RequestError> {
         let space = &self.inner.space;
+        if !self.has_joined() {
+            return Err(RequestError::Disconnected);
+        }
         self.answered(space.open(timeout, |namespace, deadline| {
             namespace.lasting_request_from(self.id(), message, space.instance(), deadline)
         }))
@@ -348,6 +354,7 @@ impl Socket {
         if !space.is_recoverable() {
             return Ok(space.lock().join(self.id(), room)?);
         }
+        self.check_is_in()?;
         space.hub().join_room(space, self.id(), room, away)?.made().await
     }
 
@@ -360,7 +367,13 @@ impl Socket {
         if !space.is_recoverable() {
             return Ok(space.lock().leave(self.id(), room));
         }
+        self.check_is_in()?;
         space.hub().leave_room(space, self.id(), room)?.made().await
+    }
+
+    /// Before it is let in, it may have the id of a session that is not its own yet.
+    fn check_is_in(&self) -> Result<(), JoinError> {
+        if self.has_joined() { Ok(()) } else { Err(JoinError::Unknown { id: self.id() }) }
     }
 
     /// The rooms that it is in, the room of its own id first; none after it has left.

@@ -136,7 +136,9 @@ impl ServerBuilder {
     /// None by default. Each has a folder of its own in it, which one server alone may use at a time.
     ///
     /// The logs are opened by [`build`](Self::build), which says what is wrong with them; those of dynamic namespaces when the
-    /// first client comes, who is turned away then.
+    /// first client comes, who is turned away where that fails. That is before the middleware is asked, and the folder stays when
+    /// the last client has left: so the pattern or the function of a dynamic namespace on the disk should accept no names but
+    /// those that there are to be, since a client could fill the disk with others.
     #[must_use]
     pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
         self.storage.data = Some(folder.into());

@@ -105,6 +105,33 @@ async fn who_is_refused_gets_nothing_and_the_session_waits_on() {
     client.expect_silence().await;
 }
 
+/// It has the id of the session that it claims while it is asked for who it is; the session is not its own yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_let_in_yet_changes_nothing_of_the_session() {
+    let (tell, mut asked) = told();
+    let namespace = news().middleware(move |socket: Socket| {
+        let tell = tell.clone();
+        async move {
+            let _ = tell.send([socket.join("staff").await.is_ok(), socket.leave("news").await.is_ok()]);
+            Ok::<(), ConnectError>(())
+        }
+    });
+    let server = TestServer::start(quiet().namespace(namespace)).await;
+    let (mut client, first) = Returning::connected(&server).await;
+    assert_eq!(asked.next().await, [false; 2]);
+    client.expect_silence().await;
+    client.cut();
+    server.connections(0).await;
+    publish(&server, 1..=1).await;
+    assert_eq!(client.connect(&server).await.unwrap(), Welcome { recovered: true, ..first });
+    assert_eq!(asked.next().await, [false; 2]);
+    client.expect_events(numbers(1..=1)).await;
+    publish(&server, 2..=2).await;
+    client.expect_events(numbers(2..=2)).await;
+    let handle = server.handle.namespace("/").unwrap();
+    assert_eq!(handle.to("staff").fetch_sockets().len(), 0);
+}
+
 /// A revoked client that shows the pid of one that is there does not disturb it.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_refused_takes_nothing_over() {
