@@ -478,6 +478,17 @@ impl Spaces {
         }
     }
 
+    /// Counts in somebody for whom the namespace is to be there, also if the last one has just left it.
+    pub(crate) fn stay(&self, space: &Arc<Space>) -> bool {
+        let mut registry = self.registry.lock();
+        if registry.get(&space.name).is_none() {
+            let _ = self.abandoned.lock().take(&space.name);
+            // Without room for it, it is not there.
+            let _ = registry.create(&space.name, space.rule, Arc::clone(space));
+        }
+        matches!(registry.connect(&space.name, None), Connect::Existing(_))
+    }
+
     pub(crate) fn leave(&self, space: &Space) {
         let mut registry = self.registry.lock();
         let gone = registry.leave(&space.name);

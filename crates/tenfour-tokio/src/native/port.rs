@@ -67,7 +67,8 @@ impl LogPort for Port {
     }
 
     fn read(&self, query: &Query) -> Result<Page, ReadError> {
-        self.log.read(query)
+        let page = self.log.read(query);
+        page.inspect_err(|error| tracing::error!(%error, "who is to be read for waits"))
     }
 
     fn release(&mut self, channel: &str, through: Offset) {

@@ -10,6 +10,7 @@ use bytestring::ByteString;
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
+    time::Duration,
 };
 use tenfour_broker::{
     Joined, SocketId, Target,
@@ -18,7 +19,10 @@ use tenfour_broker::{
     },
 };
 use tenfour_session::socketio::{Admission, ConnectError};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
+
+/// How long a client waits for a log that cannot be read, before it is told so.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a hub remembers of them.
 #[derive(Default)]
@@ -80,7 +84,7 @@ impl Hub {
             socket.admit_nowhere();
             return Ok(());
         };
-        let admitted = {
+        let mut admitted = {
             let mut guard = self.lock(space, None);
             let now = guard.now;
             let state = &mut *guard.state;
@@ -100,7 +104,25 @@ impl Hub {
             state.sessions.home = Arc::downgrade(socket.server());
             admitted
         };
-        admitted.await.unwrap_or_else(|_| Err(ConnectError::new("Internal error")))
+        match timeout(PATIENCE, &mut admitted).await {
+            Ok(told) => told.unwrap_or_else(|_| Err(ConnectError::new("Internal error"))),
+            Err(_) => self.turn_away(space, ticket.visit, admitted),
+        }
+    }
+
+    /// Nobody knows whether a session can go on, since the log cannot be read: it waits on.
+    fn turn_away(
+        &self,
+        space: &Arc<Space>,
+        visit: Visit,
+        mut admitted: oneshot::Receiver<Result<(), ConnectError>>,
+    ) -> Result<(), ConnectError> {
+        let mut guard = self.lock(space, None);
+        if let Ok(told) = admitted.try_recv() {
+            return told;
+        }
+        guard.abandon(visit, Departure::Lost);
+        Err(ConnectError::new("Namespace is not available"))
     }
 
     /// The application has set a socket up.
@@ -271,7 +293,7 @@ impl Guard<'_> {
         let fields = [("tenfour", &*fields)];
         let state = &mut *self.state;
         let Some(visitor) = state.sessions.visitors.get_mut(&visit) else { return };
-        let socket = visitor.socket.clone();
+        let (socket, waiter) = (visitor.socket.clone(), visitor.admission.take());
         let mut members = self.space.lock();
         let admission = Admission { sid: id.as_str(), pid: Some(pid.as_str()), fields: &fields };
         match socket.admit(id, how == How::Recovered, admission) {
@@ -284,13 +306,25 @@ impl Guard<'_> {
                 }
             }
             Admitted::Gone(departure) => {
-                state.hub.depart(now, visit, departure, &mut members);
+                drop(members);
+                self.abandon(visit, departure);
             }
         }
-        let admission = state.sessions.visitors.get_mut(&visit).and_then(|visitor| visitor.admission.take());
-        if let Some(admission) = admission {
-            let _ = admission.send(Ok(()));
+        if let Some(waiter) = waiter {
+            let _ = waiter.send(Ok(()));
         }
+    }
+
+    /// A visit is over that never was a member's: its socket has let go of the namespace, or will. A session that waits on keeps the
+    /// namespace there.
+    fn abandon(&mut self, visit: Visit, departure: Departure) {
+        let (now, state) = (self.now, &mut *self.state);
+        state.sessions.visitors.remove(&visit);
+        let id = state.hub.recovery().and_then(|recovery| recovery.visitor(visit));
+        state.hub.depart(now, visit, departure, &mut self.space.lock());
+        let waits = id.is_some_and(|id| state.hub.recovery().is_some_and(|all| all.session(id).is_some()));
+        let stays = || state.sessions.home.upgrade().is_some_and(|home| home.spaces.stay(self.space));
+        state.sessions.kept += usize::from(waits && stays());
     }
 
     /// A client has lost its session to another connection.
