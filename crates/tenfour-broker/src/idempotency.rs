@@ -52,6 +52,7 @@ use bytestring::ByteString;
 use tenfour_delivery::{
     dedup::Fingerprint,
     log::{AppendError, Ticket},
+    mutant,
     number::Offset,
     time::{Now, WallTime},
 };
@@ -241,7 +242,7 @@ impl Idempotency {
     /// # Errors
     /// If it is damaged, or a later version wrote it; nothing has changed then.
     pub fn restore(&mut self, entry: &Entry) -> Result<(), StoredError> {
-        if !entry.record.channels.contains(&NOTES) {
+        if !entry.record.channels.contains(&NOTES) || mutant!(AnswersNotRebuilt) {
             return Ok(());
         }
         let Note::Answer { key, fingerprint, answer } = Note::from_stored(&entry.record.payload)? else {
@@ -288,6 +289,11 @@ impl Idempotency {
         let record =
             Record { channels: vec![NOTES], producer: None, ingested: now.wall, expires: None, payload };
         self.queue.push_back((key.clone(), record));
+        if mutant!(AnswerBeforeCommit) {
+            let told = open.finished.clone().flatten();
+            let waiters = core::mem::take(&mut open.waiters);
+            self.events.push_back(Event::Answered { waiters, result: Ok(told) });
+        }
     }
 
     /// The event of this key was not handled to its end: it failed, or its server stops. Whoever waits is told this answer, and

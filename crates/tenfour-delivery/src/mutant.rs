@@ -201,6 +201,10 @@ mutants! {
     CheckpointForgetsLeftRooms,
     /// The keys of what was published are not rebuilt after a restart. Breaks S2.
     KeysNotRebuilt,
+    /// What an event was answered is told before the log has it. Breaks S1, S21.
+    AnswerBeforeCommit,
+    /// What events were answered is not rebuilt after a restart. Breaks S21.
+    AnswersNotRebuilt,
 
     /// A session is written to the log when its client is lost, not before. Socket.IO, which forgets everybody at a `kill -9`.
     /// Breaks S23, L4.

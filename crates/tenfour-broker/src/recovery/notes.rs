@@ -301,8 +301,13 @@ impl Recovery {
 
     fn refused(&mut self, id: SocketId, error: &AppendError) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        session.written = Written::Due;
-        self.unwritten.insert(id);
+        if let AppendError::Failed { .. } = error {
+            // The log may have it all the same. So it stays as if it were on its way, and what would change it is refused.
+            session.written = Written::Queued;
+        } else {
+            session.written = Written::Due;
+            self.unwritten.insert(id);
+        }
         self.events.push_back(Event::Unwritten { id, error: error.clone() });
     }
 

@@ -286,6 +286,16 @@ pub enum Fact {
         /// Which.
         session: SessionNumber,
     },
+    /// The server's application begins to handle what was published with a key.
+    Handled {
+        /// Which publication.
+        message: MessageId,
+    },
+    /// The log has what it was answered.
+    AnswerKept {
+        /// Which publication.
+        message: MessageId,
+    },
     /// A client was told that it is in a room now, or not.
     RoomAnswered {
         /// Whose session it is.

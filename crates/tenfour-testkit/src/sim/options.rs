@@ -71,6 +71,8 @@ pub(crate) struct Plan {
     pub(crate) medium: Medium,
     /// Whether clients of Socket.IO are recovered.
     pub(crate) recovers: bool,
+    /// Whether what is published with a key is answered again what it was answered.
+    pub(crate) remembers: bool,
     /// Whether the hub settles with its log by itself, as it does in production, or reads take their time.
     pub(crate) reads_at_once: bool,
     /// How long it takes to see whether a client of Socket.IO may come in, and then to set it up.
@@ -177,6 +179,7 @@ impl Plan {
             tight: *rng.pick(&[Tightness::Roomy, Tightness::Tight]),
             medium: *rng.pick(&[Medium::Volatile, Medium::Volatile, Medium::Kept, Medium::Disk]),
             recovers: rng.happens(500_000),
+            remembers: rng.happens(500_000),
             reads_at_once: rng.happens(300_000),
             middleware: rng.duration(&(Duration::ZERO..=Duration::from_millis(40))) * rng.up_to(1),
         }

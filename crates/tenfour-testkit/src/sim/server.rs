@@ -9,6 +9,7 @@ use bytestring::ByteString;
 use tenfour_broker::{
     Body, Message, SocketId,
     channel::{self, MessageKey, Publication, PublishId},
+    idempotency,
     note::Note,
     recovery::{self, Arrival, Claim, Pid, Recovery, Snapshot, Visit},
 };
@@ -94,6 +95,11 @@ impl Seats {
                 let channel = channel_id(&room);
                 self.of_id(id).map(|session| Fact::Exited { session, channel, through: offset })
             }
+            // A key is the letter `k` and the message's number.
+            Note::Answer { key, .. } => key
+                .get(1..)
+                .and_then(|number| number.parse().ok())
+                .map(|message| Fact::AnswerKept { message }),
             _ => None,
         });
     }
@@ -103,6 +109,7 @@ impl Seats {
 #[derive(Clone, Debug, Hash)]
 pub(crate) enum Outgoing {
     Session(recovery::Event),
+    Answered(idempotency::Event),
     Emitted(ByteString, Message),
     Published(PublishId, Result<(u64, u64), ()>),
 }
@@ -494,6 +501,7 @@ impl<S: Store> Process<S> {
             match event {
                 Event::Native(event) => self.native_event(now, driving, &mut admitting, event, facts),
                 Event::Recovery(event) => self.outgoing.push_back(Outgoing::Session(event)),
+                Event::Idempotency(event) => self.outgoing.push_back(Outgoing::Answered(event)),
                 _ => {}
             }
             self.hub.collect(members);

@@ -38,6 +38,7 @@ pub(crate) fn settings(plan: &Plan) -> Settings {
     retention.age = Some(Duration::from_secs(10));
     let mut hub = tenfour_node::hub::Config::default();
     hub.native = node.into();
+    hub.idempotency = plan.remembers.then(Default::default);
     hub.recovery = plan.recovers.then(|| {
         let mut recovery = tenfour_broker::recovery::Config::default();
         recovery.away = PARKING;

@@ -1,12 +1,18 @@
 //! The Socket.IO half of a server: connections of stock clients, and the application's handlers.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use tenfour_broker::{
     Body, Limits, SocketId,
     channel::{MessageKey, PublishId},
+    idempotency::{Key, Waiter},
     recovery::{ChangeId, Pid},
 };
 use tenfour_delivery::{id::Id, time::Instant};
@@ -40,6 +46,12 @@ pub(crate) struct Sockets {
     asked: BTreeMap<PublishId, (ConnectionId, ReplyId)>,
     /// Whom to answer when a room is joined or left.
     changing: BTreeMap<ChangeId, RoomChange>,
+    /// What handlers publish on the occasion of which key.
+    handling: BTreeMap<PublishId, Key>,
+    /// Who waits for what an event is answered.
+    waiting: BTreeMap<Waiter, (ConnectionId, ReplyId)>,
+    waiters: u64,
+    touched: Rc<RefCell<BTreeSet<ConnectionId>>>,
 }
 
 /// A client asks to be in a room, or not to be.
@@ -60,15 +72,21 @@ struct Socket {
 
 /// A connection that members share with its driver.
 #[derive(Clone, Debug)]
-pub(crate) struct Line(Rc<RefCell<Connection>>);
+pub(crate) struct Line {
+    id: ConnectionId,
+    connection: Rc<RefCell<Connection>>,
+    /// The connections that were handed something since they were named last.
+    touched: Rc<RefCell<BTreeSet<ConnectionId>>>,
+}
 
 impl Peer for Line {
     fn dialect(&self) -> Dialect {
-        self.0.borrow().dialect()
+        self.connection.borrow().dialect()
     }
 
     fn deliver(&self, packet: &Encoded, urgency: Urgency) -> Delivery {
-        self.0.borrow_mut().offer(packet, urgency)
+        self.touched.borrow_mut().insert(self.id);
+        self.connection.borrow_mut().offer(packet, urgency)
     }
 }
 
@@ -91,7 +109,9 @@ impl Sockets {
         let members = Namespace::new("/".into(), Limits::default(), 0);
         let members = if recovers { members.recoverable() } else { members };
         let (sockets, asked, changing) = Default::default();
-        Self { config, recovers, members, sockets, asked, changing }
+        let (handling, waiting, touched) = Default::default();
+        let waiters = 0;
+        Self { config, recovers, members, sockets, asked, changing, handling, waiting, waiters, touched }
     }
 
     /// The server's process began anew: nothing is left.
@@ -102,7 +122,9 @@ impl Sockets {
     pub(crate) fn accept(&mut self, now: Instant, connection: ConnectionId, client: ClientId) {
         let sid = Id::from_random(unique(connection));
         let opening = Opening::WebSocket(SOCKET);
-        let line = Line(Rc::new(RefCell::new(Connection::new(self.config.clone(), sid, opening, now))));
+        let accepted = Connection::new(self.config.clone(), sid, opening, now);
+        let touched = self.touched.clone();
+        let line = Line { id: connection, connection: Rc::new(RefCell::new(accepted)), touched };
         self.sockets.push(Socket { id: connection, client, line, member: None });
     }
 
@@ -132,11 +154,11 @@ impl Sockets {
     }
 
     pub(crate) fn poll_timeout(&self, connection: ConnectionId) -> Option<Instant> {
-        self.find(connection)?.line.0.borrow().poll_timeout()
+        self.find(connection)?.line.connection.borrow().poll_timeout()
     }
 
     pub(crate) fn poll_frame(&mut self, connection: ConnectionId) -> Option<Cargo> {
-        match self.find(connection)?.line.0.borrow_mut().poll_frame(SOCKET)? {
+        match self.find(connection)?.line.connection.borrow_mut().poll_frame(SOCKET)? {
             Frame::Text(text) => Some(Cargo::Text(text)),
             Frame::Binary(bytes) | Frame::Pong(bytes) => Some(Cargo::Bytes(bytes)),
             _ => Some(Cargo::End),
@@ -145,7 +167,12 @@ impl Sockets {
 
     /// Whether there is nothing more to be done for a connection.
     pub(crate) fn is_finished(&self, connection: ConnectionId) -> bool {
-        self.find(connection).is_none_or(|socket| socket.line.0.borrow().is_finished())
+        self.find(connection).is_none_or(|socket| socket.line.connection.borrow().is_finished())
+    }
+
+    /// A connection that may have something to transmit.
+    pub(crate) fn poll_touched(&mut self) -> Option<ConnectionId> {
+        self.touched.borrow_mut().pop_first()
     }
 
     /// A connection is over.
@@ -173,6 +200,26 @@ impl Sockets {
         }
     }
 
+    /// A new one who waits.
+    pub(crate) fn wait(&mut self, connection: ConnectionId, reply: ReplyId) -> Waiter {
+        self.waiters += 1;
+        let waiter = Waiter(self.waiters);
+        self.waiting.insert(waiter, (connection, reply));
+        waiter
+    }
+
+    pub(crate) fn waited(&mut self, waiter: Waiter) -> Option<(ConnectionId, ReplyId)> {
+        self.waiting.remove(&waiter)
+    }
+
+    pub(crate) fn handle_key(&mut self, publish: PublishId, key: Key) {
+        self.handling.insert(publish, key);
+    }
+
+    pub(crate) fn handled_key(&mut self, publish: PublishId) -> Option<Key> {
+        self.handling.remove(&publish)
+    }
+
     /// A client whose answer has no room is closed as too slow: it then knows that it does not know.
     pub(crate) fn answer(
         &mut self,
@@ -181,13 +228,19 @@ impl Sockets {
         reply: ReplyId,
         result: Result<(u64, u64), ()>,
     ) {
-        let args = match result {
-            Ok((epoch, offset)) => format!("{epoch},{offset}"),
-            Err(()) => "null".into(),
-        };
+        self.answer_with(now, connection, reply, &body(result));
+    }
+
+    pub(crate) fn answer_with(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        reply: ReplyId,
+        body: &Body,
+    ) {
         let Some(socket) = self.find(connection) else { return };
-        let mut line = socket.line.0.borrow_mut();
-        if line.reply("/", reply, &Body::json(args)).is_err() {
+        let mut line = socket.line.connection.borrow_mut();
+        if line.reply("/", reply, body).is_err() {
             line.close(now, CloseReason::SlowConsumer);
         }
     }
@@ -203,12 +256,12 @@ impl Sockets {
             return asked;
         };
         let line = self.sockets[place].line.clone();
-        act(&mut line.0.borrow_mut());
+        act(&mut line.connection.borrow_mut());
         loop {
-            let incoming = line.0.borrow_mut().poll_event();
+            let incoming = line.connection.borrow_mut().poll_event();
             let Some(incoming) = incoming else { return asked };
             self.hear(place, incoming.event, &mut asked);
-            line.0.borrow_mut().consumed(now, incoming.cost);
+            line.connection.borrow_mut().consumed(now, incoming.cost);
         }
     }
 
@@ -221,7 +274,7 @@ impl Sockets {
             Event::Connect { namespace, .. } => {
                 let id = SocketId::from_bytes(unique(socket.id));
                 if self.members.insert(id, socket.line.clone()).is_ok() {
-                    socket.line.0.borrow_mut().accept(&namespace, id.as_str());
+                    socket.line.connection.borrow_mut().accept(&namespace, id.as_str());
                     socket.member = Some(id);
                     asked.push(Asked::Joined(socket.id, socket.client));
                 }
@@ -270,14 +323,14 @@ impl Sockets {
     pub(crate) fn let_in(&mut self, connection: ConnectionId, id: SocketId, pid: &Pid) -> Option<Line> {
         let socket = self.sockets.iter_mut().find(|socket| socket.id == connection)?;
         let admission = Admission { sid: id.as_str(), pid: Some(pid.as_str()), fields: &[] };
-        let is_there = socket.line.0.borrow_mut().accept("/", admission);
+        let is_there = socket.line.connection.borrow_mut().accept("/", admission);
         socket.member = Some(id).filter(|_| is_there);
         is_there.then(|| socket.line.clone())
     }
 
     pub(crate) fn turn_away(&mut self, now: Instant, connection: ConnectionId) {
         if let Some(socket) = self.find(connection) {
-            socket.line.0.borrow_mut().refuse(now, "/", &ConnectError::new("not you"));
+            socket.line.connection.borrow_mut().refuse(now, "/", &ConnectError::new("not you"));
         }
     }
 
@@ -285,7 +338,7 @@ impl Sockets {
     pub(crate) fn fence(&mut self, now: Instant, connection: ConnectionId) {
         if let Some(socket) = self.sockets.iter_mut().find(|socket| socket.id == connection) {
             socket.member = None;
-            socket.line.0.borrow_mut().disconnect(now, "/");
+            socket.line.connection.borrow_mut().disconnect(now, "/");
         }
     }
 
@@ -307,6 +360,14 @@ impl Sockets {
 
     fn find(&self, connection: ConnectionId) -> Option<&Socket> {
         self.sockets.iter().find(|socket| socket.id == connection)
+    }
+}
+
+/// What a publication is answered with.
+pub(crate) fn body(result: Result<(u64, u64), ()>) -> Body {
+    match result {
+        Ok((epoch, offset)) => Body::json(format!("{epoch},{offset}")),
+        Err(()) => Body::json("null"),
     }
 }
 

@@ -115,6 +115,10 @@ impl Stock {
         Self { memory: self.memory.clone(), ..Self::new() }
     }
 
+    pub(crate) fn is_of_the_session_of(&self, other: &Self) -> bool {
+        self.memory.pid == other.memory.pid
+    }
+
     pub(crate) fn connection(&self) -> Option<ConnectionId> {
         self.connected.as_ref().map(|connected| connected.connection)
     }

@@ -102,6 +102,8 @@ impl Logs {
         let Some(log) = self.0.last_mut() else { return };
         let trimmed: Vec<_> = log.channels.iter().map(|channel| channel.trimmed).collect();
         log.producers.retain(|_, last| last.offset > trimmed[usize::from(last.channel)]);
+        // What it had let go of may be there again, where that was not on the disk. It says what is not.
+        log.channels.iter_mut().for_each(|channel| channel.trimmed = 0);
     }
 
     /// What the log says to have trimmed leaves no more than it may keep. An entry is committed before the oldest one goes, so

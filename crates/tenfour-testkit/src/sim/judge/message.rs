@@ -29,6 +29,9 @@ struct Publication {
     conflicts: bool,
     /// Whether a server began that could not know of it any more.
     is_unknown: bool,
+    /// Whether it has a key under which its answer is kept, and the epoch of the log that has that.
+    is_keyed: bool,
+    answered: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +66,8 @@ impl Messages {
             life: None,
             conflicts: false,
             is_unknown: false,
+            is_keyed: false,
+            answered: None,
         });
     }
 
@@ -182,6 +187,35 @@ impl Messages {
     pub(super) fn conflict(&mut self, message: MessageId) {
         if let Some(publication) = self.get_mut(message) {
             publication.conflicts = true;
+        }
+    }
+
+    /// What was answered is not handled again.
+    pub(super) fn s21_handled_once(&mut self, message: MessageId, epoch: Option<u64>) -> Verdict {
+        let Some(publication) = self.get_mut(message) else { return Ok(()) };
+        publication.is_keyed = true;
+        match publication.answered.is_some() && publication.answered == epoch {
+            true => {
+                Invariant::S21.broken(format_args!("message {message} has its answer, and is handled again"))
+            }
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn keep_answer(&mut self, message: MessageId, epoch: Option<u64>) {
+        if let Some(publication) = self.get_mut(message) {
+            publication.answered = epoch;
+        }
+    }
+
+    /// Nobody is told an answer that is not in the log.
+    pub(super) fn s1_the_answer_is_kept(&self, message: MessageId, epoch: u64) -> Verdict {
+        let is_kept = |known: &Publication| !known.is_keyed || known.answered == Some(epoch);
+        match self.get(message).is_none_or(is_kept) {
+            true => Ok(()),
+            false => {
+                Invariant::S1.broken(format_args!("message {message} has an answer that the log has not"))
+            }
         }
     }
 

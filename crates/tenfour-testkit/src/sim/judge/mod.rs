@@ -242,6 +242,7 @@ impl Judge {
                 Ok(())
             }
             Fact::Acked { by, message, epoch, offset } => {
+                self.messages.s1_the_answer_is_kept(message, epoch)?;
                 self.messages.s22_no_second_content(message, epoch)?;
                 self.messages.s21_the_original_result(message, epoch, offset)?;
                 self.messages.s1_no_loss(by, message, epoch, offset, &self.logs)
@@ -257,6 +258,11 @@ impl Judge {
                 self.messages.conflict(message);
                 Ok(())
             }
+            Fact::Handled { message } => self.messages.s21_handled_once(message, self.logs.epoch()),
+            Fact::AnswerKept { message } => {
+                self.messages.keep_answer(message, self.logs.epoch());
+                Ok(())
+            }
             Fact::Emitted { message } => {
                 self.emits.emit(message);
                 Ok(())
@@ -270,8 +276,8 @@ impl Judge {
     fn start(&mut self, epoch: u64, at: Instant) {
         let is_same_log = self.logs.epoch() == Some(epoch);
         if is_same_log {
-            self.logs.go_on();
             self.messages.go_on(&self.logs);
+            self.logs.go_on();
         } else {
             self.logs.start(epoch, self.rules.channels);
         }

@@ -34,6 +34,12 @@ impl World<'_> {
                     self.flush_server_end(place);
                 }
             }
+            while let Some(connection) = self.sockets.poll_touched() {
+                moved = true;
+                if let Some(place) = self.place_of(connection) {
+                    self.flush_server_end(place);
+                }
+            }
             while let Some(outgoing) = self.process.outgoing.pop_front() {
                 moved = true;
                 self.fan_out(outgoing);
@@ -81,9 +87,13 @@ impl World<'_> {
 
     fn fan_out(&mut self, outgoing: Outgoing) {
         match outgoing {
+            Outgoing::Answered(event) => self.answered(event),
             Outgoing::Session(event) => self.session_event(event),
             Outgoing::Emitted(channel, message) => self.sockets.emit(&channel, &message),
-            Outgoing::Published(publish, result) => self.sockets.published(self.now, publish, result),
+            Outgoing::Published(publish, result) => match self.sockets.handled_key(publish) {
+                Some(key) => self.handled(&key, result),
+                None => self.sockets.published(self.now, publish, result),
+            },
         }
         for place in 0..self.links.len() {
             if self.links[place].dialect == Dialect::SocketIo {

@@ -306,6 +306,9 @@ impl World<'_> {
                 Asked::Room(change) => self.change_room(change),
                 Asked::Leaves(connection) => self.depart(connection, Departure::Left),
                 Asked::Departs(connection) => self.depart(connection, Departure::Lost),
+                Asked::Publish(connection, reply, Some(key), channel, letter) if self.plan.remembers => {
+                    self.handle_keyed(connection, reply, key.as_str(), channel, letter);
+                }
                 Asked::Publish(connection, reply, key, channel, letter) => {
                     let name = crate::sim::client::channel_name(channel);
                     match self.process.publish(

@@ -4,11 +4,13 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use tenfour_broker::{
-    SocketId,
+    Body, SocketId,
+    channel::MessageKey,
+    idempotency::{self, Begin, Key, Waiter, fingerprint},
     recovery::{self, Away, Change, Departure, How, Pid, Visit},
 };
 use tenfour_delivery::{number::Epoch, time::Now};
-use tenfour_node::{Claim, cursor};
+use tenfour_node::{Claim, ReplyId, cursor};
 
 use super::{
     Task, World,
@@ -19,8 +21,10 @@ use crate::sim::{
     self, ChannelId, ClientId, ConnectionId, Cursor, Delivered, Fact, Left, MessageId, Place, Received,
     SessionNumber, Start,
     client::channel_name,
+    letter::Letter,
     link::Cargo,
-    sockets::RoomChange,
+    server::message,
+    sockets::{RoomChange, body},
     stock::{Stock, Told},
 };
 
@@ -135,7 +139,11 @@ impl World<'_> {
 
     /// A second tab, with what the first one knew, claims its session. What it sees nobody else sees.
     pub(super) fn haunt_as_stock(&mut self, client: ClientId) -> Option<ConnectionId> {
-        let mut copy = self.stock(client).filter(|stock| stock.is_in())?.copy();
+        let copy = self.stock(client).filter(|stock| stock.is_in())?.copy();
+        // As likely as not it is one that was made before, and knows less.
+        let before = self.stale.insert(client, copy.copy());
+        let is_old = self.chance.troubles.happens(500_000);
+        let mut copy = before.filter(|before| is_old && before.is_of_the_session_of(&copy)).unwrap_or(copy);
         let connection = self.open(client, Owner::Ghost);
         self.hear(Fact::Connected { client, connection, claims: false, contests: true, knows: None });
         copy.connect(connection);
@@ -290,6 +298,72 @@ impl World<'_> {
             self.facts.push(Fact::RoomAnswered { session, channel, is_in: joins });
         }
         self.sockets.answer(self.now, connection, reply, Err(()));
+    }
+
+    /// What is published with a key is handled once, and answered what it was answered then.
+    pub(super) fn handle_keyed(
+        &mut self,
+        connection: ConnectionId,
+        reply: ReplyId,
+        key: &str,
+        channel: ChannelId,
+        letter: Letter,
+    ) {
+        let (Ok(key), Ok(derived)) = (Key::new(key), MessageKey::derived(key, 0)) else { return };
+        let (now, waiter) = (self.clock(), self.sockets.wait(connection, reply));
+        let event = fingerprint(&message(letter));
+        let (members, facts) = (&mut self.sockets.members, &mut self.facts);
+        let begun = self
+            .process
+            .call(now, members, facts, |hub, _| Some(hub.idempotency_mut()?.begin(now, &key, event, waiter)));
+        match begun {
+            Some(Begin::Run) => {
+                if let Letter::Publication(message) = letter {
+                    self.facts.push(Fact::Handled { message });
+                }
+                let (members, facts) = (&mut self.sockets.members, &mut self.facts);
+                let name = channel_name(channel);
+                match self.process.publish(now, &name, letter, Some(derived), members, facts) {
+                    Some(publish) => self.sockets.handle_key(publish, key),
+                    None => self.handled(&key, Err(())),
+                }
+            }
+            Some(Begin::Joined) => {}
+            Some(Begin::Answered(answer)) => {
+                let body = answer.unwrap_or_else(|| body(Err(())));
+                self.answer_waiters(&[waiter], &body);
+            }
+            _ => self.answer_waiters(&[waiter], &body(Err(()))),
+        }
+    }
+
+    /// A handler has come to its end, with what its client is to be answered.
+    pub(super) fn handled(&mut self, key: &Key, result: Result<(u64, u64), ()>) {
+        let now = self.clock();
+        let (members, facts) = (&mut self.sockets.members, &mut self.facts);
+        self.process.call(now, members, facts, |hub, _| {
+            let idempotency = hub.idempotency_mut()?;
+            match result {
+                Ok(_) => idempotency.finish(now, key, Some(body(result))),
+                Err(()) => idempotency.abandon(key, Some(body(result))),
+            }
+            Some(())
+        });
+    }
+
+    pub(super) fn answered(&mut self, event: idempotency::Event) {
+        let idempotency::Event::Answered { waiters, result } = event else { return };
+        let body = result.ok().flatten().unwrap_or_else(|| body(Err(())));
+        self.answer_waiters(&waiters, &body);
+    }
+
+    fn answer_waiters(&mut self, waiters: &[Waiter], body: &Body) {
+        for waiter in waiters {
+            if let Some((connection, reply)) = self.sockets.waited(*waiter) {
+                self.sockets.answer_with(self.now, connection, reply, body);
+                self.flush_connection(connection);
+            }
+        }
     }
 
     /// A visit is over.

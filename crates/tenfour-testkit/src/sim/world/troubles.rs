@@ -109,6 +109,17 @@ impl World<'_> {
 
     fn return_early(&mut self) {
         let Some(place) = self.some_link() else { return };
+        self.come_back_from(place);
+    }
+
+    fn client_is_back(&mut self, client: ClientId) {
+        let connection = self.connection_of(client);
+        if let Some(place) = connection.and_then(|connection| self.place_of(connection)) {
+            self.come_back_from(place);
+        }
+    }
+
+    fn come_back_from(&mut self, place: usize) {
         self.faults.count(Fault::EarlyReturn);
         self.links[place].kill();
         let client = self.links[place].client;
@@ -193,6 +204,10 @@ impl World<'_> {
                 self.faults.count(Fault::DoubleClaim);
                 let after = self.chance.troubles.duration(&HAUNTING);
                 self.enter(after, Task::EndGhost(connection));
+                // As likely as not the first tab is back at the same time.
+                if self.chance.troubles.happens(500_000) {
+                    self.client_is_back(client);
+                }
             }
             return;
         };
