@@ -12,7 +12,7 @@
 //! the next is handed over, by the one thread that drives the log.
 
 use std::{
-    collections::HashMap,
+    collections::VecDeque,
     error::Error,
     fs::{self, File},
     os::unix::fs::FileExt as _,
@@ -46,12 +46,29 @@ fn main() -> Result<()> {
     let rounds = (seconds * 1_000 / ROUND.as_millis() as u64 / cases.len() as u64).max(3);
     for _ in 0..rounds {
         for case in &mut cases {
-            let sample = case.publisher.run(ROUND)?;
-            case.samples.push(sample);
+            case.samples.push(measure(&mut *case.publisher)?);
         }
     }
     print(&cases);
     Ok(())
+}
+
+fn measure(publisher: &mut dyn Publisher) -> Result<Sample> {
+    let (start, cpu) = (Instant::now(), cpu()?);
+    let mut latencies = publisher.run(ROUND)?;
+    let (elapsed, cpu) = (start.elapsed(), self::cpu()? - cpu);
+    let records = latencies.len().max(1) as u32;
+    let per_second = f64::from(records) / elapsed.as_secs_f64();
+    Ok(Sample { per_second, latency: median(&mut latencies), cpu: cpu / records })
+}
+
+/// What this process has used of all CPUs, in ticks of 10 ms.
+fn cpu() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    // The name, in brackets, may hold anything; user and system time are the 12th and 13th numbers behind it.
+    let numbers = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: u64 = numbers.skip(11).take(2).map(|ticks| ticks.parse().unwrap_or(0)).sum();
+    Ok(Duration::from_millis(10 * ticks))
 }
 
 struct Case {
@@ -77,11 +94,13 @@ struct Sample {
     per_second: f64,
     /// The median of its records.
     latency: Duration,
+    /// Of this process, all its threads with it, for each record.
+    cpu: Duration,
 }
 
 trait Publisher {
-    /// Publishes for so long.
-    fn run(&mut self, time: Duration) -> Result<Sample>;
+    /// Publishes for so long, and answers how long each record took.
+    fn run(&mut self, time: Duration) -> Result<Vec<Duration>>;
 }
 
 /// Writes a record, syncs, and goes on.
@@ -104,7 +123,7 @@ impl Naive {
 }
 
 impl Publisher for Naive {
-    fn run(&mut self, time: Duration) -> Result<Sample> {
+    fn run(&mut self, time: Duration) -> Result<Vec<Duration>> {
         let record = [7; RECORD];
         let mut latencies = Vec::new();
         let start = Instant::now();
@@ -115,7 +134,7 @@ impl Publisher for Naive {
             self.at += RECORD as u64;
             latencies.push(begun.elapsed());
         }
-        Ok(sample(latencies, start.elapsed()))
+        Ok(latencies)
     }
 }
 
@@ -135,7 +154,7 @@ impl Grouped {
         Ok(Self { log, publishers, channels, payload: vec![7; RECORD].into(), next: 0 })
     }
 
-    fn append(&mut self, begun: &mut HashMap<Ticket, Instant>) {
+    fn append(&mut self, begun: &mut VecDeque<Instant>) {
         self.next += 1;
         let record = Record {
             channels: vec![self.channels[(self.next.wrapping_mul(0x9e37_79b9) % CHANNELS) as usize].clone()],
@@ -144,15 +163,16 @@ impl Grouped {
             expires: None,
             payload: self.payload.clone(),
         };
-        begun.insert(Ticket(self.next), Instant::now());
+        begun.push_back(Instant::now());
         self.log.append(Ticket(self.next), vec![record]);
     }
 }
 
 impl Publisher for Grouped {
-    fn run(&mut self, time: Duration) -> Result<Sample> {
+    fn run(&mut self, time: Duration) -> Result<Vec<Duration>> {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let mut begun = HashMap::new();
+        // Answers come in the order of the appends.
+        let mut begun = VecDeque::new();
         let mut latencies = Vec::new();
         let start = Instant::now();
         for _ in 0..self.publishers {
@@ -164,7 +184,7 @@ impl Publisher for Grouped {
             let mut answered = 0;
             while let Some(completion) = self.log.poll() {
                 completion.result?;
-                latencies.extend(begun.remove(&completion.ticket).map(|begun| begun.elapsed()));
+                latencies.extend(begun.pop_front().map(|begun: Instant| begun.elapsed()));
                 answered += 1;
                 if goes_on {
                     self.append(&mut begun);
@@ -174,7 +194,7 @@ impl Publisher for Grouped {
                 thread::park();
             }
         }
-        Ok(sample(latencies, start.elapsed()))
+        Ok(latencies)
     }
 }
 
@@ -186,29 +206,27 @@ impl Wake for Unpark {
     }
 }
 
-fn sample(mut latencies: Vec<Duration>, elapsed: Duration) -> Sample {
-    let per_second = latencies.len() as f64 / elapsed.as_secs_f64();
-    Sample { per_second, latency: median(&mut latencies) }
-}
-
 fn median<T: Copy + PartialOrd + Default>(values: &mut [T]) -> T {
     values.sort_unstable_by(|one, other| one.partial_cmp(other).unwrap_or(std::cmp::Ordering::Equal));
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 fn print(cases: &[Case]) {
-    let medians: Vec<(&str, f64, Duration)> = cases
-        .iter()
-        .map(|case| {
-            let mut rates: Vec<_> = case.samples.iter().map(|sample| sample.per_second).collect();
-            let mut latencies: Vec<_> = case.samples.iter().map(|sample| sample.latency).collect();
-            (case.name, median(&mut rates), median(&mut latencies))
-        })
-        .collect();
-    println!("| | records/s | p50 | of the growing file's | of the zero-filled one's |");
-    println!("|---|---|---|---|---|");
-    for (name, rate, latency) in &medians {
-        let [growing, filled] = [medians[0].1, medians[1].1].map(|base| rate / base);
-        println!("| {name} | {rate:.0} | {latency:.1?} | {growing:.1} x | {filled:.1} x |");
+    let of = |case: &Case| {
+        let median_of =
+            |value: fn(&Sample) -> Duration| median(&mut case.samples.iter().map(value).collect::<Vec<_>>());
+        let rate = median(&mut case.samples.iter().map(|sample| sample.per_second).collect::<Vec<_>>());
+        (rate, median_of(|sample| sample.latency), median_of(|sample| sample.cpu))
+    };
+    let [growing, filled] = [of(&cases[0]).0, of(&cases[1]).0];
+    println!("| | records/s | p50 | CPU each | of the growing file's | of the zero-filled one's |");
+    println!("|---|---|---|---|---|---|");
+    for case in cases {
+        let (rate, latency, cpu) = of(case);
+        let (growing, filled) = (rate / growing, rate / filled);
+        println!(
+            "| {} | {rate:.0} | {latency:.1?} | {cpu:.2?} | {growing:.1} x | {filled:.1} x |",
+            case.name
+        );
     }
 }

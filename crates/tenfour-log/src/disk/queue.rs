@@ -27,6 +27,8 @@ struct State {
     /// Jobs that have no answer yet.
     open: usize,
     waker: Option<Waker>,
+    /// The committer waits for jobs: to wake it costs a call of the system, which most jobs do without.
+    is_idle: bool,
     is_closing: bool,
     /// The committer has ended.
     is_over: bool,
@@ -37,8 +39,11 @@ impl Queue {
         let mut state = self.lock();
         state.open += 1;
         state.jobs.push_back(job);
+        let is_idle = mem::take(&mut state.is_idle);
         drop(state);
-        self.work.notify_one();
+        if is_idle {
+            self.work.notify_one();
+        }
     }
 
     /// Takes all answers that there are, and tells whether there will be others.
@@ -106,7 +111,10 @@ impl Queue {
     /// Waits for jobs; `None` when there will be none any more.
     fn next_group(&self) -> Option<VecDeque<Job>> {
         let state = self.lock();
-        let waiting = self.work.wait_while(state, |state| state.jobs.is_empty() && !state.is_closing);
+        let waiting = self.work.wait_while(state, |state| {
+            state.is_idle = state.jobs.is_empty() && !state.is_closing;
+            state.is_idle
+        });
         let mut state = waiting.unwrap_or_else(PoisonError::into_inner);
         Some(mem::take(&mut state.jobs)).filter(|jobs| !jobs.is_empty())
     }
