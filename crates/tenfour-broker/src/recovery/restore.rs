@@ -4,6 +4,7 @@ use core::ops::Bound;
 
 use alloc::vec::Vec;
 
+use bytes::Bytes;
 use tenfour_delivery::{mutant, number::Offset, time::Now};
 
 use super::{
@@ -41,7 +42,8 @@ impl Recovery {
         self.notes.last = Some(offset);
         self.notes.wall = entry.record.ingested;
         self.notes.since_checkpoint += 1;
-        match Note::from_stored(&entry.record.payload)? {
+        // A session may be there for long, and would keep the whole page that it was read with.
+        match Note::from_stored(&Bytes::copy_from_slice(&entry.record.payload))? {
             Note::Opened(kept) => {
                 let id = kept.id;
                 self.forget(id);
