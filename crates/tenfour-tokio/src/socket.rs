@@ -294,7 +294,7 @@ impl Socket {
     /// Joins a room: `false` if it was in it before. Where clients are recovered, it is in the room when that is committed.
     ///
     /// # Errors
-    /// If it has left, the name is too long, there are too many rooms, or it was not committed.
+    /// If it is not in the namespace yet or has left it, the name is too long, there are too many rooms, or it was not committed.
     pub async fn join(&self, room: &str) -> Result<bool, ChangeError> {
         self.join_with(room, Away::Everything).await
     }
@@ -315,7 +315,7 @@ impl Socket {
     /// Leaves a room: `false` if it was not in it.
     ///
     /// # Errors
-    /// If it was not committed.
+    /// If it was not committed; where clients are recovered, also if it is not in the namespace yet or its session is over.
     pub async fn leave(&self, room: &str) -> Result<bool, ChangeError> {
         let space = self.space();
         if !space.is_recoverable() {

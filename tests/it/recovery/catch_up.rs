@@ -2,7 +2,17 @@
 
 use super::*;
 use crate::server::quiet;
-use tenfour::native::log::Retention;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tenfour::native::log::{
+    Completion, Epoch, History, Log, Memory, Offset, Page, Query, ReadError, Record, Retention, Ticket,
+    WallTime,
+};
 
 /// Keeps so many entries of each room.
 fn of_each_room(messages: usize) -> Retention {
@@ -89,5 +99,75 @@ async fn an_idle_room_forgets_nobody() {
         server.handle.publish("/", "elsewhere", "number", &number).await.unwrap();
     }
     assert_eq!(client.connect(&server).await.unwrap(), Welcome { recovered: true, ..first });
+    client.expect_silence().await;
+}
+
+/// A log in memory that can be made unreadable.
+struct Unreadable {
+    memory: Memory,
+    is_broken: Arc<AtomicBool>,
+}
+
+impl Log for Unreadable {
+    fn append(&mut self, ticket: Ticket, records: Vec<Record>) {
+        self.memory.append(ticket, records);
+    }
+
+    fn poll(&mut self) -> Option<Completion> {
+        self.memory.poll()
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.memory.epoch()
+    }
+
+    fn head(&self) -> Offset {
+        self.memory.head()
+    }
+
+    fn read(&self, query: &Query) -> Result<Page, ReadError> {
+        if self.is_broken.load(Ordering::SeqCst) {
+            return Err(ReadError::Failed { reason: "a bad sector".to_owned() });
+        }
+        self.memory.read(query)
+    }
+
+    fn history(&self, channel: &str) -> History {
+        self.memory.history(channel)
+    }
+
+    fn trim(&mut self, now: WallTime) {
+        self.memory.trim(now);
+    }
+
+    fn release(&mut self, channel: &str, through: Offset) {
+        self.memory.release(channel, through);
+    }
+}
+
+/// Nobody can say whether the replay would be exact; the session is there when somebody can.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_outlives_that_its_log_cannot_be_read() {
+    let is_broken = Arc::new(AtomicBool::new(false));
+    let breaks = Arc::clone(&is_broken);
+    let builder = quiet().namespace(news()).log(move |_| {
+        let memory = Memory::new(Epoch::new(1), Retention::default());
+        Box::new(Unreadable { memory, is_broken: Arc::clone(&breaks) })
+    });
+    let server = TestServer::start(builder).await;
+    let (mut client, first) = Returning::connected(&server).await;
+    client.expect_silence().await;
+    client.cut();
+    server.connections(0).await;
+    publish(&server, 1..=3).await;
+    is_broken.store(true, Ordering::SeqCst);
+    let impatient = tokio::time::timeout(Duration::from_millis(300), client.connect(&server)).await;
+    impatient.expect_err("it waits for the log");
+    server.connections(0).await;
+    let error = client.connect(&server).await.unwrap_err().to_string();
+    assert!(error.contains("not available"), "{error}");
+    is_broken.store(false, Ordering::SeqCst);
+    assert_eq!(client.connect(&server).await.unwrap(), Welcome { recovered: true, ..first });
+    client.expect_events(numbers(1..=3)).await;
     client.expect_silence().await;
 }

@@ -22,7 +22,7 @@ use tenfour_session::socketio::{Admission, ConnectError};
 use tokio::{sync::oneshot, time::timeout};
 
 /// How long a client waits for a log that cannot be read, before it is told so.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a hub remembers of them.
 #[derive(Default)]
