@@ -425,6 +425,8 @@ impl Recovery {
             && !mutant!(ParkedNeverExpires)
         {
             self.end(now, id, EndReason::Expired, members);
+            // Whatever else is wrong, this loop ends.
+            self.parked.remove(&(until, id));
         }
         if self.retry_at.take_if(|due| now.mono.has_reached(*due)).is_some() {
             self.write_again(now);
