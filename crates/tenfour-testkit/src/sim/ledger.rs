@@ -1,6 +1,6 @@
 //! The server's log: in memory or on a disk, with answers that take their time.
 
-use core::{fmt, time::Duration};
+use core::{cell::Cell, fmt, time::Duration};
 use std::collections::VecDeque;
 
 use tenfour_delivery::{
@@ -257,11 +257,16 @@ pub(crate) struct Desk<'a, S> {
     ledger: &'a mut Ledger<S>,
     now: Instant,
     pace: Pace,
+    /// How many reads it still answers: whoever asks without end gets nothing more.
+    reads: Cell<u32>,
 }
+
+/// More reads than any settling takes.
+const READS: u32 = 10_000;
 
 impl<'a, S> Desk<'a, S> {
     pub(crate) fn of(ledger: &'a mut Ledger<S>, now: Instant, pace: Pace) -> Self {
-        Self { ledger, now, pace }
+        Self { ledger, now, pace, reads: Cell::new(READS) }
     }
 }
 
@@ -284,6 +289,8 @@ impl<S: Store> LogPort for Desk<'_, S> {
     }
 
     fn read(&self, query: &Query) -> Result<Page, ReadError> {
+        let left = self.reads.get().checked_sub(1);
+        self.reads.set(left.ok_or_else(|| ReadError::Failed { reason: "it was asked without end".into() })?);
         self.ledger.store.read(query)
     }
 
