@@ -32,6 +32,8 @@ pub enum Case {
     Echo,
     /// One sends events of this name, which come back to everyone.
     Broadcast(&'static str),
+    /// The same, so many a second whatever comes back, so that each delivery is a write of its own.
+    Paced(&'static str, u32),
 }
 
 /// What was measured.
@@ -227,20 +229,34 @@ impl Client {
         let mut latencies = Vec::new();
         (0..window).for_each(|_| self.send(case, begin));
         self.flush().await?;
+        let pace = match case {
+            Case::Paced(_, rate) if window > 0 => Duration::from_secs(1) / rate,
+            _ => end - begin + WARM_UP,
+        };
+        let mut due = Instant::now() + pace;
         while Instant::now() < end {
-            let Ok(texts) = tokio::time::timeout_at(end.into(), self.receive()).await else { break };
+            let Ok(texts) = tokio::time::timeout_at(due.min(end).into(), self.receive()).await else {
+                if due < end {
+                    due += pace;
+                    self.send(case, begin);
+                    self.flush().await?;
+                }
+                continue;
+            };
             let now = Instant::now();
             for text in texts? {
                 let latency = match case {
                     Case::Echo if text.starts_with("43") => self.sent.pop_front().map(|sent| now - sent),
-                    Case::Broadcast(_) if text.starts_with("42") => Some(since(&text, begin, now)),
+                    Case::Broadcast(_) | Case::Paced(..) if text.starts_with("42") => {
+                        Some(since(&text, begin, now))
+                    }
                     _ => None,
                 };
                 let Some(latency) = latency else { continue };
                 if now >= begin {
                     latencies.push(latency);
                 }
-                if window > 0 {
+                if window > 0 && !matches!(case, Case::Paced(..)) {
                     self.send(case, begin);
                 }
             }
@@ -257,7 +273,7 @@ impl Client {
                 self.next += 1;
                 self.queue(&format!(r#"42{}["message","hello, world"]"#, self.next));
             }
-            Case::Broadcast(name) => {
+            Case::Broadcast(name) | Case::Paced(name, _) => {
                 self.queue(&format!(r#"42["{name}",{}]"#, (now + WARM_UP - begin).as_micros()));
             }
         }

@@ -1,5 +1,6 @@
 //! Requests: which session they are for, and what they tell it.
 
+mod upgraded;
 mod websocket;
 
 use crate::{

@@ -1,6 +1,6 @@
 //! The HTTP side of a WebSocket: its handshake (RFC 6455 §4.2).
 
-use super::{Body, check_origin, handshake, into_http, plain, route};
+use super::{Body, check_origin, handshake, into_http, plain, route, upgraded::Stream};
 use crate::{
     link::Link,
     native::{Connection, Seat, WebSocketStream},
@@ -9,7 +9,6 @@ use crate::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, request::Parts};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 use tenfour_session::{
     WebSocketId,
@@ -35,7 +34,7 @@ pub(super) fn upgrade(
     let Some(accept) = accept(parts)? else { return Ok(another_version()) };
     let upgrade = take_upgrade(parts)?;
     let (link, socket) = attach(server, parts, admission)?;
-    server.drive_websocket(async move { upgrade.await.ok().map(TokioIo::new) }, link, socket);
+    server.drive_websocket(async move { upgrade.await.ok().map(Stream::new) }, link, socket);
     Ok(switching_protocols(accept))
 }
 
@@ -50,7 +49,7 @@ pub(super) fn upgrade_native(server: &Arc<Shared>, parts: &mut Parts) -> Result<
     let seat = Seat::take(server).ok_or(Refusal::ServerFull)?;
     server.spaces.context().spawn(async move {
         if let Ok(stream) = upgrade.await {
-            let stream = WebSocketStream::new(TokioIo::new(stream), Role::Server, Bytes::new());
+            let stream = WebSocketStream::new(Stream::new(stream), Role::Server, Bytes::new());
             Connection::new(stream, seat).await;
         }
     });
