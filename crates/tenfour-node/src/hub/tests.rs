@@ -314,7 +314,9 @@ fn a_change_after_the_log_has_failed_is_answered_without_another_call() {
     world.settle();
     let answered = |change: Change| {
         world.events.iter().any(|event| {
-            let Event::Recovery(recovery::Event::Changed { change: told, result }) = event else { return false };
+            let Event::Recovery(recovery::Event::Changed { change: told, result }) = event else {
+                return false;
+            };
             change == Change::Pending(*told) && result.is_err()
         })
     };

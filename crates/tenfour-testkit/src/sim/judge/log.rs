@@ -32,6 +32,8 @@ struct Last {
 pub(crate) struct Channel {
     entries: Vec<Entry>,
     trimmed: u64,
+    /// The most that it has ever said to have let go of: what was on its way then is told of that.
+    let_go: u64,
 }
 
 #[derive(Clone, Copy, Debug, Hash)]
@@ -48,6 +50,10 @@ impl Channel {
         let from = self.entries.partition_point(|entry| entry.offset <= after);
         let rest = &self.entries[from..];
         &rest[..rest.partition_point(|entry| entry.offset <= through)]
+    }
+
+    pub(super) fn let_go(&self) -> u64 {
+        self.let_go
     }
 
     pub(crate) fn trimmed(&self) -> u64 {
@@ -94,6 +100,7 @@ impl Logs {
         let channel = self.0.last_mut().and_then(|log| log.channels.get_mut(usize::from(channel)));
         if let Some(channel) = channel {
             channel.trimmed = channel.trimmed.max(through);
+            channel.let_go = channel.let_go.max(through);
         }
     }
 

@@ -290,7 +290,11 @@ impl Members {
         }
         let failed = claim.filter(|_| !resumed);
         let kept = failed.filter(|claim| self.is_kept(claim, at, logs, rules));
-        if let Some(claim) = failed {
+        // One that is not complete cannot be claimed, and goes on where it is.
+        let is_begun = |claim: &Claim| {
+            self.sessions.get(claim.session as usize).is_some_and(|known| known.state == State::Begun)
+        };
+        if let Some(claim) = failed.filter(|claim| !is_begun(claim)) {
             self.end(claim.session);
         }
         if let Some(known) = self.sessions.get_mut(session as usize) {

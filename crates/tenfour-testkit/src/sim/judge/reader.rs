@@ -374,7 +374,7 @@ fn s8_loss_is_true(at: u64, lost: &Lost, known: &Channel, expired: impl Fn(&Entr
     }
     let wrong = match lost.reason {
         Reason::Ttl => range.iter().find(|entry| !expired(entry)),
-        Reason::Retention => range.iter().find(|entry| entry.offset > known.trimmed()),
+        Reason::Retention => range.iter().find(|entry| entry.offset > known.let_go()),
         _ => None,
     };
     match wrong {

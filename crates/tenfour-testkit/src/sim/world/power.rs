@@ -178,9 +178,13 @@ impl World<'_> {
             return Invariant::S1
                 .broken(format_args!("a log of epoch {known:?} was kept, and is of epoch {epoch} now"));
         }
+        self.hear_all();
+        let mut found = Vec::new();
+        self.process.note_unheard(self.judge.head(), &mut found);
+        // The server was made of what the log still had: whatever opening it let go of is unknown to it.
+        self.facts.extend(found.iter().filter(|fact| matches!(fact, Fact::Trimmed { .. })).copied());
         self.facts.push(Fact::Started { epoch });
-        let head = self.judge.head();
-        self.process.note_unheard(head, &mut self.facts);
+        self.facts.extend(found);
         self.hear_all();
         self.check_what_is_kept()
     }
