@@ -72,8 +72,9 @@ impl Files {
         let mut sound = Sound { chain, scans, cut: None };
         let missing = sound.drop_leftovers();
         sound.cut_damage(config)?;
-        if sound.cut.is_none() {
-            sound.cut = self.beyond(&sound.chain);
+        // A torn tail before it is no reason to write on where the damage would still be behind.
+        if !sound.is_lost() {
+            sound.cut = self.beyond(&sound.chain).or(sound.cut);
         }
         match missing {
             // What says that it was removed may be among what is lost.

@@ -140,6 +140,28 @@ fn damage_in_the_middle_is_given_up_only_if_that_is_wanted() {
     assert_eq!((all(&log), found.epoch, found.cut), ([kept, next].concat(), Epoch::new(8), None));
 }
 
+/// A log that wrote on before the damage would have it behind its end for ever.
+#[test]
+fn damage_behind_a_torn_tail_is_given_up_with_it() {
+    let (store, entries) = written();
+    let name = last(&store);
+    let torn = segment::name(store.files().len() as u64 - 1);
+    store.put(&name, vec![7; HEADER + 5]);
+    let mut bytes = store.files()[&torn].clone();
+    bytes.extend([1; 100]);
+    store.put(&torn, bytes);
+
+    let config = Config { on_damage: OnDamage::Cut, epoch: Epoch::new(8), ..manual() };
+    let (mut log, found) = open(&store, config);
+    let kept = all(&log);
+    assert!(!kept.is_empty() && kept == entries[..kept.len()]);
+    assert_eq!(found.ended, Some(EPOCH));
+    let next = commit_many(&mut log, "a", 1);
+    drop(log);
+    let (log, found) = open(&store, manual());
+    assert_eq!((all(&log), found.epoch, found.cut), ([kept, next].concat(), Epoch::new(8), None));
+}
+
 #[test]
 fn a_segment_that_is_missing_is_missed() {
     let (store, _) = written();
