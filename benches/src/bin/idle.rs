@@ -10,27 +10,23 @@
 //! says `listening on http://ADDRESS` in its first line.
 
 use std::{
-    error::Error,
-    fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{Read, Write},
     net::TcpStream,
-    process::{Child, Command, Stdio},
     thread,
     time::Duration,
 };
+use tenfour_benches::load::{Result, Server};
 use tenfour_wire::{
     BytesMut,
     websocket::{Decoder, Message, Opcode, Role, encode_masked},
 };
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next().ok_or("usage: idle COMMAND [CONNECTIONS]")?;
     let connections: usize = arguments.next().map_or(Ok(5000), |number| number.parse())?;
 
-    let mut server = Server::start(&command)?;
+    let server = Server::start(&command)?;
     // What the first connections bring about is there before the count begins.
     let _first = connect_all(&server.address, 50)?;
     let before = server.resident()?;
@@ -39,39 +35,9 @@ fn main() -> Result<()> {
     thread::sleep(Duration::from_secs(2));
     let after = server.resident()?;
 
-    let each = (after - before) / connected.len();
+    let each = after.saturating_sub(before) / connected.len() as u64;
     println!("{connections} idle connections: {before} -> {after} bytes resident, {each} bytes each");
-    server.process.kill()?;
     Ok(())
-}
-
-struct Server {
-    process: Child,
-    address: String,
-}
-
-impl Server {
-    fn start(command: &str) -> Result<Self> {
-        let mut words = command.split_whitespace();
-        let program = words.next().ok_or("the command is empty")?;
-        let mut process = Command::new(program)
-            .args(words)
-            .args(["--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-        let address = line.trim().strip_prefix("listening on http://").ok_or("it did not say its address")?;
-        Ok(Self { process, address: address.to_owned() })
-    }
-
-    /// `VmRSS` in bytes.
-    fn resident(&self) -> Result<usize> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS")?;
-        let kilobytes: usize = line.split_whitespace().nth(1).ok_or("no number")?.parse()?;
-        Ok(kilobytes * 1024)
-    }
 }
 
 /// Many at a time, as clients come: a server whose memory depends on it shows what it takes then.
